@@ -1,5 +1,31 @@
 //! The list of policies: adding one here makes it known to scenarios, help and results.
 
+use super::TextAllocator;
+use super::areas::GiveBack;
+use super::execmem_rox::ExecmemRox;
+use super::pack_2m::Pack2m;
+use super::pack_2m_fixed::Pack2mFixed;
+use super::pack_4k::Pack4k;
+use super::pack_contig::PackContig;
+use super::pack_vmalloc::PackVmalloc;
+use super::packs::Packs;
+use super::per_prog::PerProg;
+
+/// What a scenario can change about a policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PolicyOptions {
+    /// Whether freed chunks of a pack are filled with trapping instructions.
+    pub invalidate: bool,
+    /// How a freed huge pack returns to the page allocator; matters to `pack-2m` and `pack-2m-fixed` only.
+    pub give_back: GiveBack,
+}
+
+impl Default for PolicyOptions {
+    fn default() -> Self {
+        Self { invalidate: true, give_back: GiveBack::Blocks }
+    }
+}
+
 /// A text allocator policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Policy {
@@ -47,6 +73,20 @@ impl Policy {
     /// The policy of this name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|policy| policy.name() == name)
+    }
+
+    /// A new allocator of this policy.
+    pub fn build(self, options: PolicyOptions) -> Box<dyn TextAllocator> {
+        let PolicyOptions { invalidate, give_back } = options;
+        match self {
+            Self::PerProg => Box::new(PerProg::default()),
+            Self::Pack4k => Box::new(Packs::new(Pack4k, invalidate)),
+            Self::Pack2m => Box::new(Packs::new(Pack2m { give_back }, invalidate)),
+            Self::Pack2mFixed => Box::new(Packs::new(Pack2mFixed { give_back }, invalidate)),
+            Self::PackVmalloc => Box::new(Packs::new(PackVmalloc, invalidate)),
+            Self::PackContig => Box::new(Packs::new(PackContig, invalidate)),
+            Self::ExecmemRox => Box::new(Packs::new(ExecmemRox, invalidate)),
+        }
     }
 
     /// What the policy does, in a sentence.

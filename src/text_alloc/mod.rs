@@ -1,5 +1,118 @@
 //! Text allocators: one policy each for the memory behind BPF images.
+//!
+//! A policy sees the kernel through [`Areas`] only: it opens an area of pages,
+//! changes its permissions, and closes it. Which page frames that takes, and
+//! which direct-map entries break, is the kernel's business.
+//!
+//! To try a design of your own, implement [`TextAllocator`], or [`PackDesign`]
+//! if it hands out pieces of packs; `examples/own_policy.rs` shows it.
 
+mod areas;
+mod chunk_map;
+mod execmem_rox;
+mod first_fit;
+mod image;
 mod list;
+mod pack_2m;
+mod pack_2m_fixed;
+mod pack_4k;
+mod pack_contig;
+mod pack_vmalloc;
+mod packs;
+mod per_prog;
 
-pub use list::Policy;
+pub use areas::{AreaId, AreaRequest, Areas, Backing, GiveBack, NoText, TextPerms};
+pub use chunk_map::ChunkMap;
+pub use image::{CHUNK_BYTES, ImageBytes};
+pub use list::{Policy, PolicyOptions};
+pub use packs::{PackDesign, Packs};
+
+/// A place that a policy handed out for one image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// The pack (the policy's number for it) or the area of its own.
+    home: Home,
+    /// First chunk inside the pack; 0 in an area of its own.
+    start: u32,
+    /// What the image asked for.
+    image: ImageBytes,
+}
+
+/// Where an image lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Home {
+    /// In the pack with this number.
+    Pack(u32),
+    /// In an area of its own.
+    Own(AreaId),
+}
+
+impl Slot {
+    /// A slot in an area that only this image uses.
+    pub const fn own(area: AreaId, image: ImageBytes) -> Self {
+        Self { home: Home::Own(area), start: 0, image }
+    }
+
+    /// The area, if only this image uses it.
+    pub const fn own_area(self) -> Option<AreaId> {
+        match self.home {
+            Home::Own(area) => Some(area),
+            Home::Pack(_) => None,
+        }
+    }
+
+    /// The pack's number (packs are numbered as they are opened, numbers of closed ones come again)
+    /// and the first chunk, if the image lives in a pack.
+    pub const fn chunk(self) -> Option<(u32, u32)> {
+        match self.home {
+            Home::Pack(pack) => Some((pack, self.start)),
+            Home::Own(_) => None,
+        }
+    }
+
+    /// The image that lives here.
+    pub const fn image(self) -> ImageBytes {
+        self.image
+    }
+}
+
+/// What a policy holds at one moment. Bytes unless the name says otherwise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TextUsage {
+    /// What the live images asked for.
+    pub image_bytes: u64,
+    /// What was set aside for them: whole chunks or whole pages.
+    pub reserved_bytes: u64,
+    /// Pages that are executable because of this policy.
+    pub executable_pages: u64,
+    /// Text of freed images that can still be executed, in whole chunks.
+    pub stale_bytes: u64,
+    /// Packs opened since the start.
+    pub packs_created: u64,
+    /// Packs closed since the start.
+    pub packs_freed: u64,
+    /// Bytes written through the kernel's text patching (`text_poke`) since the start.
+    pub text_poke_bytes: u64,
+}
+
+impl TextUsage {
+    /// Packs that are open.
+    pub const fn live_packs(&self) -> u64 {
+        self.packs_created - self.packs_freed
+    }
+}
+
+/// A policy for the memory behind JITed images.
+pub trait TextAllocator: Send {
+    /// Finds room for an image and makes it executable.
+    ///
+    /// # Errors
+    /// [`NoText`] if the machine has no memory for it; nothing has changed then.
+    fn load(&mut self, areas: &mut dyn Areas, image: ImageBytes) -> Result<Slot, NoText>;
+
+    /// Gives the room of an image back.
+    fn unload(&mut self, areas: &mut dyn Areas, slot: Slot);
+
+    /// What the policy holds now.
+    fn usage(&self) -> TextUsage;
+}

@@ -1,0 +1,87 @@
+//! What a text allocator sees of the kernel.
+
+/// An open area of executable memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AreaId(pub u32);
+
+/// How the pages behind an area are obtained and mapped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Backing {
+    /// What `vmalloc` of the kernel at hand does for an ordinary area.
+    Vmalloc,
+    /// Order-0 pages one after another, mapped singly (`vm_area_alloc_pages@6.1`).
+    SinglePages,
+    /// Large orders first, cut into single pages and mapped singly (`vm_area_alloc_pages@7.2`).
+    LargeOrdersFirst,
+    /// Order-9 blocks mapped as 2 MiB pages; single pages if there is none (`VM_ALLOW_HUGE_VMAP`).
+    /// The request must be whole 2 MiB pages.
+    Huge,
+}
+
+/// Which area a policy wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AreaRequest {
+    /// Size in base pages.
+    pub pages: u64,
+    /// Where the pages come from.
+    pub backing: Backing,
+    /// Whether the direct map is reset page by page when the area is freed (`VM_FLUSH_RESET_PERMS`).
+    pub reset_on_free: bool,
+}
+
+/// How an area's pages return to the page allocator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GiveBack {
+    /// As the kernel at hand does: page by page, or in contiguous runs (`free_pages_bulk@7.2`).
+    Release,
+    /// Each page by itself through the per-CPU list (`vfree` since 5.18-rc4).
+    Pages,
+    /// Each 2 MiB block whole (`vfree@5.18-rc1`, compound pages).
+    Blocks,
+}
+
+/// Permissions of executable memory in its own mapping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TextPerms {
+    /// Read-only and executable: `set_memory_ro` + `set_memory_x`, one `set_memory_rox` since 6.2.
+    Rox,
+    /// Writable, not executable: `set_memory_nx` + `set_memory_rw`.
+    Rw,
+}
+
+/// No memory for text.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("out of memory: no {pages} page(s) for executable memory, {free_pages} page(s) are free")]
+pub struct NoText {
+    /// Base pages that were asked for.
+    pub pages: u64,
+    /// Base pages that were free.
+    pub free_pages: u64,
+}
+
+/// The kernel's executable areas, as a text allocator uses them.
+pub trait Areas {
+    /// Opens an area: writable, not executable.
+    ///
+    /// # Errors
+    /// [`NoText`] if there are not enough free pages.
+    fn open(&mut self, request: AreaRequest) -> Result<AreaId, NoText>;
+
+    /// Changes the permissions of the area's first `pages` pages; their alias in the direct map follows.
+    fn protect(&mut self, area: AreaId, pages: u64, perms: TextPerms);
+
+    /// Frees the area.
+    fn close(&mut self, area: AreaId, give_back: GiveBack);
+
+    /// Takes a piece of the read-only executable cache (`execmem_alloc@7.3`): it is executable at once.
+    ///
+    /// # Errors
+    /// [`NoText`] if the cache cannot grow.
+    fn open_rox(&mut self, pages: u64) -> Result<AreaId, NoText>;
+
+    /// Gives a piece of the cache back (`execmem_free@7.3`).
+    fn close_rox(&mut self, area: AreaId);
+
+    /// The nodes that packs are sized by (`num_possible_nodes`).
+    fn possible_nodes(&self) -> u64;
+}

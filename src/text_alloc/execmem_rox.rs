@@ -1,0 +1,26 @@
+//! `execmem-rox`: packs are pieces of the read-only executable cache (7.3).
+//!
+//! `bpf_jit_mem_is_rox@7.3`: the cache hands out memory that is executable already, so pack code changes no permissions;
+//! images are copied in through text patching.
+
+use super::areas::{AreaId, Areas, NoText};
+use super::packs::PackDesign;
+use crate::units::PAGES_PER_2M;
+
+/// Packs inside the cache of huge pages.
+#[derive(Debug)]
+pub(super) struct ExecmemRox;
+
+impl PackDesign for ExecmemRox {
+    fn pack_pages(&self, areas: &dyn Areas) -> u64 {
+        PAGES_PER_2M * areas.possible_nodes()
+    }
+
+    fn open(&mut self, areas: &mut dyn Areas, pages: u64) -> Result<AreaId, NoText> {
+        areas.open_rox(pages)
+    }
+
+    fn close(&mut self, areas: &mut dyn Areas, area: AreaId, _: u64) {
+        areas.close_rox(area);
+    }
+}
