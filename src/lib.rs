@@ -2,8 +2,10 @@
 //! physical memory, the kernel's direct map and its text allocators.
 
 pub mod diagnostics;
+pub mod files;
 pub mod json;
 pub mod kernel;
 pub mod rng;
+pub mod scenario;
 pub mod text_alloc;
 pub mod units;
