@@ -3,4 +3,5 @@
 
 pub mod diagnostics;
 pub mod rng;
+pub mod trace;
 pub mod units;
