@@ -5,13 +5,22 @@
 //! The replay takes its events from any [`EventSource`]: a file, a file repeated ([`Repeated`]), or events that
 //! already are in memory ([`InMemory`]).
 
+mod convert;
 mod event;
-mod line;
+mod fast;
+mod input;
+pub mod line;
+mod reader;
+mod rules;
 mod source;
+mod writer;
 
+pub use convert::{MemoryUsers, NamedEvent};
 pub use event::{
     Event, EventKind, GivePattern, Images, Load, MAX_IMAGE_BYTES, MemoryGive, MemoryKind, MemoryTake, ModuleLoad,
     Permission, ProgId, SetMemory, SizeError,
 };
 pub use line::{FORMAT_VERSION, TraceHeader, TraceLine, json_schema};
+pub use reader::TraceReader;
 pub use source::{EventSource, InMemory, TraceError};
+pub use writer::{TraceFile, TraceWriter};

@@ -16,7 +16,9 @@ pub fn from_slice<T: DeserializeOwned>(text: &[u8]) -> Result<T, Box<Diagnostic>
         let mut deserializer = serde_json::Deserializer::from_slice(text);
         let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
             let path = error.path().to_string();
-            describe(if path == "." { "" } else { &path }, error.inner(), text)
+            // A path that ends before a key was read has a question mark in its place.
+            let known = path.trim_end_matches('?').trim_end_matches('.');
+            describe(known, error.inner(), text)
         })?;
         deserializer.end().map_err(|error| describe("", &error, text))?;
         Ok(value)
