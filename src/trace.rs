@@ -8,6 +8,7 @@
 mod convert;
 mod event;
 mod fast;
+pub mod import;
 mod input;
 pub mod line;
 mod reader;
