@@ -23,7 +23,7 @@ const PROGRAM_PREFIX: &str = "bpf_prog_";
 /// What changes the text of a trampoline or dispatcher.
 const TRAMPOLINE_PREFIXES: [&str; 2] = ["bpf_trampoline_", "bpf_dispatcher_"];
 
-/// Reads the text; `name` is what errors call it. Times count from the first record.
+/// Reads the text; `name` is what errors call it. Times count from the first event.
 pub fn from_perf_script(
     name: &str,
     mut text: impl BufRead,
@@ -81,7 +81,7 @@ struct Import {
     /// What was there before the recording, then what happened.
     early: Vec<NamedEvent>,
     events: Vec<NamedEvent>,
-    /// The time of the first record that has one.
+    /// The time of the first event that has one.
     base_ns: Option<u64>,
     now: SimTime,
     waiting: Vec<Symbol>,
@@ -112,11 +112,11 @@ impl Import {
         match line.record {
             Record::Lost { count } => self.report.lost_records += count,
             Record::Symbol { address, length, is_bpf, gone, name } => {
-                self.set_time(line.time_ns);
                 if is_bpf && name.starts_with(PROGRAM_PREFIX) {
                     let name = name.to_owned();
                     self.waiting.push(Symbol { context: line.context, gone, address, length, name });
                 } else if is_bpf && TRAMPOLINE_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
+                    self.set_time(line.time_ns);
                     self.trampoline(name, address, length, gone);
                 } else {
                     self.report.other_symbols += 1;
@@ -338,7 +338,7 @@ mod tests {
         assert_eq!(report.unclaimed_symbols, 0);
         let images: Vec<_> = events.iter().map(|event| (event.name.as_str(), event.image_addresses.len())).collect();
         assert_eq!(images, [("bpf_prog_b", 1), ("bpf_prog_a", 2)]);
-        assert_eq!(events[0].event.time.nanos(), 3000);
+        assert_eq!(events[1].event.time.nanos(), 1000);
     }
 
     #[test]
@@ -372,7 +372,7 @@ mod tests {
             x 9 [000] 50.000000: PERF_RECORD_KSYMBOL addr a0 len 10 type 1 flags 0x1 name bpf_prog_a\n\
             x 9 [000] 50.000001: PERF_RECORD_BPF_EVENT type 2, flags 0, id 1\n";
         let (events, _) = import(text.as_bytes());
-        assert_eq!(events.iter().map(|event| event.event.time.nanos()).collect::<Vec<_>>(), [0, 1000]);
+        assert_eq!(events.iter().map(|event| event.event.time.nanos()).collect::<Vec<_>>(), [0, 0]);
     }
 
     #[test]
