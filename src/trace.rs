@@ -5,6 +5,7 @@
 //! The replay takes its events from any [`EventSource`]: a file, a file repeated ([`Repeated`]), or events that
 //! already are in memory ([`InMemory`]).
 
+mod check;
 mod convert;
 mod event;
 mod fast;
@@ -12,10 +13,12 @@ pub mod import;
 mod input;
 pub mod line;
 mod reader;
+mod repeat;
 mod rules;
 mod source;
 mod writer;
 
+pub use check::TraceCheck;
 pub use convert::{MemoryUsers, NamedEvent};
 pub use event::{
     Event, EventKind, GivePattern, Images, Load, MAX_IMAGE_BYTES, MemoryGive, MemoryKind, MemoryTake, ModuleLoad,
@@ -23,5 +26,6 @@ pub use event::{
 };
 pub use line::{FORMAT_VERSION, TraceHeader, TraceLine, json_schema};
 pub use reader::TraceReader;
+pub use repeat::Repeated;
 pub use source::{EventSource, InMemory, TraceError};
 pub use writer::{TraceFile, TraceWriter};
