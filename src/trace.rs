@@ -9,6 +9,7 @@ mod check;
 mod convert;
 mod event;
 mod fast;
+pub mod generate;
 pub mod import;
 mod input;
 pub mod line;
@@ -16,6 +17,7 @@ mod reader;
 mod repeat;
 mod rules;
 mod source;
+mod stat;
 mod writer;
 
 pub use check::TraceCheck;
@@ -24,8 +26,10 @@ pub use event::{
     Event, EventKind, GivePattern, Images, Load, MAX_IMAGE_BYTES, MemoryGive, MemoryKind, MemoryTake, ModuleLoad,
     Permission, ProgId, SetMemory, SizeError,
 };
+pub use generate::{Generate, Generated};
 pub use line::{FORMAT_VERSION, TraceHeader, TraceLine, json_schema};
 pub use reader::TraceReader;
 pub use repeat::Repeated;
 pub use source::{EventSource, InMemory, TraceError};
+pub use stat::{EventCounts, LifeQuantiles, MemoryStat, ModuleStat, ProgramStat, SizeQuantiles, TraceStat};
 pub use writer::{TraceFile, TraceWriter};
