@@ -8,4 +8,5 @@ pub mod kernel;
 pub mod rng;
 pub mod scenario;
 pub mod text_alloc;
+pub mod trace;
 pub mod units;
