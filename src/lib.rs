@@ -1,8 +1,13 @@
 //! fragsim replays load and unload traces of BPF programs through a model of
 //! physical memory, the kernel's direct map and its text allocators.
 
+pub mod diagnostics;
 pub mod direct_map;
+pub mod files;
+pub mod json;
 pub mod kernel;
 pub mod rng;
+pub mod scenario;
 pub mod text_alloc;
+pub mod trace;
 pub mod units;
