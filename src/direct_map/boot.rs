@@ -206,3 +206,165 @@ fn round_up(pfn: Pfn, size: PageSize) -> Pfn {
 fn round_out(range: PfnRange, size: PageSize) -> PfnRange {
     PfnRange::new(range.start().align_down(size), round_up(range.end(), size))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::units::PAGES_PER_1G;
+
+    const MIB: u64 = 256;
+    const GIB: u64 = 1024 * MIB;
+    const TIB: u64 = 1024 * GIB;
+
+    fn ranges(ram: &[(u64, u64)]) -> Vec<PfnRange> {
+        ram.iter().map(|&(start, end)| PfnRange::new(Pfn::new(start), Pfn::new(end))).collect()
+    }
+
+    /// Entries of 4K, 2M, 1G: those that are there, and those that were counted too often.
+    fn boot(ram: &[(u64, u64)], largest: PageSize) -> ([u64; 3], [u64; 3]) {
+        let built = build(&ranges(ram), BootOptions { largest, ..BootOptions::default() });
+        let there = PageSize::ALL
+            .map(|size| built.leaves.iter().filter(|leaf| leaf.size == size).map(|leaf| leaf.entries()).sum());
+        let DirectMapCounters { direct_map_4k, direct_map_2m, direct_map_1g, .. } = built.counted;
+        let extra = [direct_map_4k - there[0], direct_map_2m - there[1], direct_map_1g - there[2]];
+        (there, extra)
+    }
+
+    #[test]
+    fn guests_of_several_sizes_boot_as_recorded() {
+        let low = [(0, 159), (256, 524_255)];
+        let high = |end| [low[0], low[1], (4 * GIB, end)];
+        // QEMU q35 guests. Small ones end in ACPI tables, so nothing is counted twice.
+        assert_eq!(boot(&[(0, 159), (256, 262_111)], PageSize::Size1G), ([512 + 479, 510, 0], [0; 3]));
+        assert_eq!(boot(&low, PageSize::Size1G), ([512 + 479, 1022, 0], [0; 3]));
+        // RAM above 4 GiB ends at a full GiB: that entry is counted three times.
+        assert_eq!(boot(&high(6 * GIB), PageSize::Size1G), ([512 + 479, 1022, 2], [0, 0, 2]));
+        assert_eq!(boot(&high(12 * GIB), PageSize::Size1G), ([512 + 479, 1022, 8], [0, 0, 2]));
+    }
+
+    #[test]
+    fn the_end_of_memory_decides_what_is_counted_twice() {
+        let server = |end| [(0, 159), (256, 2 * GIB - 4321), (4 * GIB, end)];
+        // 2 GiB - 4321 frames end 287 frames into a block, 503 blocks into a slot.
+        assert_eq!(boot(&server(16 * TIB + 2 * GIB), PageSize::Size1G), ([512 + 287, 1014, 16_382], [0, 0, 2]));
+        // Half a GiB, or a few frames, behind the last full GiB: the last slot has small entries.
+        let odd = server(16 * TIB + 2 * GIB + GIB / 2);
+        assert_eq!(boot(&odd, PageSize::Size1G), ([512 + 287, 1014 + 256, 16_382], [0; 3]));
+        let odd = server(16 * TIB + 2 * GIB + 3);
+        assert_eq!(boot(&odd, PageSize::Size1G), ([512 + 287 + 3, 1014, 16_382], [0, 0, 2]));
+        let odd = server(16 * TIB + 3 * GIB - 1);
+        assert_eq!(boot(&odd, PageSize::Size1G), ([512 + 287 + 511, 1014 + 511, 16_382], [0; 3]));
+    }
+
+    #[test]
+    fn without_the_hole_below_one_mebibyte_the_first_entry_is_counted_again() {
+        assert_eq!(boot(&[(0, 4 * GIB)], PageSize::Size1G), ([0, 0, 4], [0, 0, 3]));
+        assert_eq!(boot(&[(0, GIB)], PageSize::Size2M), ([0, 512, 0], [0, 1, 0]));
+        assert_eq!(boot(&[(0, GIB)], PageSize::Size4K), ([GIB, 0, 0], [0; 3]));
+    }
+
+    #[test]
+    fn tiny_machines_boot() {
+        assert_eq!(boot(&[(0, 159), (256, 3 * MIB)], PageSize::Size1G), ([3 * MIB, 0, 0], [0; 3]));
+        // The first MiB is mapped whatever the firmware says.
+        assert_eq!(boot(&[], PageSize::Size1G), ([256, 0, 0], [0; 3]));
+        assert_eq!(boot(&[(0, 100)], PageSize::Size1G), ([256, 0, 0], [0; 3]));
+    }
+
+    #[test]
+    fn large_entries_stop_where_the_options_say() {
+        let ram = [(0, 159), (256, 524_255), (4 * GIB, 6 * GIB)];
+        assert_eq!(boot(&ram, PageSize::Size2M), ([512 + 479, 1022 + 1024, 0], [0; 3]));
+        assert_eq!(boot(&ram, PageSize::Size4K), ([256 + 523_999 + 2 * GIB, 0, 0], [0; 3]));
+    }
+
+    #[test]
+    fn the_last_frame_of_the_architecture_can_be_mapped() {
+        let end = crate::units::MAX_PFN + 1;
+        assert_eq!(boot(&[(0, 159), (end - GIB, end)], PageSize::Size1G), ([256, 0, 1], [0, 0, 2]));
+    }
+
+    #[test]
+    fn neighbouring_ranges_are_one() {
+        let nodes = [(3 * GIB, 4 * GIB), (256, 3 * GIB), (0, 159), (2 * GIB, 3 * GIB + 5)];
+        assert_eq!(boot(&nodes, PageSize::Size1G), boot(&[(0, 159), (256, 4 * GIB)], PageSize::Size1G));
+    }
+
+    /// The same, frame by frame: each piece counts each entry that it touches once.
+    fn naive(ram: &[PfnRange], largest: PageSize) -> ([u64; 3], [u64; 3]) {
+        let end = ram.iter().map(|range| range.end().get()).max().unwrap_or(0);
+        let mut is_ram = vec![false; end.next_multiple_of(GIB).max(GIB) as usize];
+        for range in ram {
+            is_ram[range.start().get() as usize..range.end().get() as usize].fill(true);
+        }
+        let all = |size: u64| is_ram.chunks(size as usize).map(|page| !page.contains(&false)).collect::<Vec<_>>();
+        let (slots, blocks) = (all(PAGES_PER_1G), all(PAGES_PER_2M));
+        let entry = |frame: u64| {
+            let size = match largest {
+                PageSize::Size1G if slots[(frame / PAGES_PER_1G) as usize] => PageSize::Size1G,
+                PageSize::Size1G | PageSize::Size2M if blocks[(frame / PAGES_PER_2M) as usize] => PageSize::Size2M,
+                _ => PageSize::Size4K,
+            };
+            (size, frame / size.pages())
+        };
+        let mut there = BTreeSet::new();
+        let mut counted = [0; 3];
+        let mut map = |piece: std::ops::Range<u64>, always: bool| {
+            let mut touched = Vec::new();
+            let mut frame = piece.start;
+            while frame < piece.end {
+                let (size, index) = entry(frame);
+                if always || is_ram[frame as usize] {
+                    touched.push((size, index));
+                }
+                frame = (index + 1) * size.pages();
+            }
+            touched.iter().for_each(|&(size, _)| counted[size as usize] += 1);
+            there.extend(touched);
+            is_ram[piece.start as usize..piece.end as usize].iter().filter(|&&ram| ram).count() as u64
+        };
+        map(0..256, true);
+        let free = |block: &u64| (*block..*block + 512).all(|frame| is_ram[frame as usize]);
+        let real_end = (512..end.saturating_sub(511)).step_by(512).filter(free).last().map_or(512, |block| block + 512);
+        let (mut last, mut step, mut mapped) = (real_end, 512, 0);
+        while last > 256 {
+            let start = if last > step { ((last - 1) / step * step).max(256) } else { 256 };
+            mapped += map(start..last, false);
+            last = start;
+            if mapped >= step {
+                step *= 256;
+            }
+        }
+        if real_end < end {
+            map(real_end..end, false);
+        }
+        let there = PageSize::ALL.map(|size| there.iter().filter(|entry| entry.0 == size).count() as u64);
+        (there, std::array::from_fn(|size| counted[size] - there[size]))
+    }
+
+    /// A frame, mostly at a place where entries or steps can end.
+    fn frame() -> impl Strategy<Value = u64> {
+        prop_oneof![
+            (0..=4_u64).prop_map(|slot| slot * GIB),
+            (0..=8_u64).prop_map(|half| half * GIB / 2),
+            (0..=2048_u64).prop_map(|block| block * 512),
+            0..=4 * GIB,
+            0..2 * MIB,
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+        #[test]
+        fn boot_agrees_with_the_frame_by_frame_one(ends in prop::collection::vec((frame(), frame()), 1..6), largest in 0..9_usize) {
+            let ram = union(ends.iter().map(|&(a, b)| PfnRange::new(Pfn::new(a.min(b)), Pfn::new(a.max(b)))).collect());
+            let largest = [PageSize::Size2M, PageSize::Size4K].get(largest).copied().unwrap_or(PageSize::Size1G);
+            let pairs: Vec<_> = ram.iter().map(|range| (range.start().get(), range.end().get())).collect();
+            prop_assert_eq!(boot(&pairs, largest), naive(&ram, largest));
+        }
+    }
+}

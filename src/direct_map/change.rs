@@ -86,3 +86,199 @@ impl DirectMap {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::direct_map::{BootOptions, CallEnd, CounterView, CpaEra, DirectMapCounters, Flushes, Leaf, Perms};
+    use crate::units::PAGES_PER_1G;
+
+    const ERA: CpaEra = CpaEra::From6_15;
+
+    /// A guest of 4 GiB that is up. Frames from 4 GiB on lie in 1 GiB entries.
+    fn guest() -> DirectMap {
+        let ram = [(0, 159), (256, 524_255), (1_048_576, 1_572_864)]
+            .map(|(start, end)| PfnRange::new(Pfn::new(start), Pfn::new(end)));
+        let mut map = DirectMap::boot(&ram, BootOptions::default());
+        map.start_running();
+        map
+    }
+
+    /// A frame in the fifth GiB, of which a guest has all.
+    fn frame(offset: u64) -> Pfn {
+        Pfn::new(4 * PAGES_PER_1G + offset)
+    }
+
+    fn frames(offset: u64, pages: u64) -> PfnRange {
+        PfnRange::with_len(frame(offset), pages)
+    }
+
+    fn splits(change: &Change) -> (u32, u32) {
+        (change.level2_splits, change.level3_splits)
+    }
+
+    /// What freeing an area with `VM_FLUSH_RESET_PERMS` does to the direct map.
+    fn reset(map: &mut DirectMap, range: PfnRange) -> Change {
+        let mut done = map.change(range, PermChange::invalid(ERA), Walk::PageWise);
+        done += map.change(range, PermChange::default_(), Walk::PageWise);
+        done
+    }
+
+    #[test]
+    fn the_first_load_splits_one_entry_of_each_size() {
+        let mut map = guest();
+        let before = map.counters(CounterView::Kernel);
+        let load = map.change(frames(12_345, 1), PermChange::read_only(ERA), Walk::PageWise);
+        assert_eq!((splits(&load), load.changed, load.table_pages()), ((1, 1), 1, 2));
+        let after = map.counters(CounterView::Kernel);
+        let expected = DirectMapCounters {
+            direct_map_4k: before.direct_map_4k + 512,
+            direct_map_2m: before.direct_map_2m + 511,
+            direct_map_1g: before.direct_map_1g - 1,
+            level2_splits: 1,
+            level3_splits: 1,
+            ..before
+        };
+        assert_eq!(after, expected);
+    }
+
+    #[test]
+    fn loading_and_unloading_on_the_same_page_splits_no_more() {
+        let mut map = guest();
+        let page = frames(12_345, 1);
+        let _ = map.change(page, PermChange::read_only(ERA), Walk::PageWise);
+        let before = map.counters(CounterView::Kernel);
+        for _ in 0..50 {
+            assert_eq!(splits(&reset(&mut map, page)), (0, 0));
+            assert_eq!(map.leaf_at(page.start()).unwrap().perms, Perms::PRESENT | Perms::WRITE);
+            assert_eq!(splits(&map.change(page, PermChange::read_only(ERA), Walk::PageWise)), (0, 0));
+        }
+        assert_eq!(map.counters(CounterView::Kernel), before);
+    }
+
+    #[test]
+    fn a_covered_block_is_kept_and_a_page_wise_reset_breaks_it() {
+        let mut map = guest();
+        let block = frames(4 * PAGES_PER_2M, PAGES_PER_2M);
+        let load = map.change(block, PermChange::read_only(ERA), Walk::Range);
+        assert_eq!((splits(&load), load.changed), ((0, 1), 1));
+        let kept = Leaf { range: block, size: PageSize::Size2M, perms: Perms::PRESENT | Perms::GLOBAL };
+        assert_eq!(map.leaf_at(block.start().offset(77)), Some(kept));
+        let free = reset(&mut map, block);
+        assert_eq!((splits(&free), free.changed), ((1, 0), 2 * 512));
+        assert_eq!(map.leaf_at(block.start()).unwrap().size, PageSize::Size4K);
+    }
+
+    #[test]
+    fn a_covered_block_stays_whole_when_it_is_freed_as_a_whole() {
+        let mut map = guest();
+        let block = frames(4 * PAGES_PER_2M, PAGES_PER_2M);
+        for _ in 0..3 {
+            let _ = map.change(block, PermChange::read_only(ERA), Walk::Range);
+            assert_eq!(splits(&map.change(block, PermChange::read_write(), Walk::Range)), (0, 0));
+        }
+        assert_eq!(map.leaf_at(block.start()).unwrap().size, PageSize::Size2M);
+        let now = map.counters(CounterView::Kernel);
+        assert_eq!((now.level2_splits, now.level3_splits), (0, 1));
+    }
+
+    #[test]
+    fn an_entry_that_has_the_permissions_is_left_alone_whatever_the_range() {
+        let mut map = guest();
+        for walk in [Walk::Range, Walk::PageWise] {
+            let wide = PfnRange::new(frame(3), frame(PAGES_PER_1G + 5));
+            let done = map.change(wide, PermChange::read_write(), walk);
+            assert_eq!((splits(&done), done.changed, done.requested), ((0, 0), 0, wide.pages()));
+        }
+    }
+
+    #[test]
+    fn dirty_and_global_count_as_permissions() {
+        let mut map = guest();
+        let block = frames(0, PAGES_PER_2M);
+        let clean = PermChange { set: Perms::NONE, clear: Perms::DIRTY };
+        assert_eq!(map.change(block, clean, Walk::Range).changed, 1);
+        assert_eq!(map.change(block, clean, Walk::Range).changed, 0);
+        let local = PermChange { set: Perms::NONE, clear: Perms::GLOBAL };
+        assert_eq!(splits(&map.change(frames(5, 1), local, Walk::Range)), (1, 0));
+    }
+
+    #[test]
+    fn only_the_entries_at_the_ends_of_a_range_are_split() {
+        let mut map = guest();
+        let range = frames(PAGES_PER_2M - 1, 3 * PAGES_PER_2M + 2);
+        let done = map.change(range, PermChange::read_only(ERA), Walk::Range);
+        assert_eq!((splits(&done), done.changed), ((2, 1), 2 + 3));
+        let whole = map.change(frames(PAGES_PER_1G, PAGES_PER_1G), PermChange::read_only(ERA), Walk::Range);
+        assert_eq!((splits(&whole), whole.changed), ((0, 0), 1));
+    }
+
+    #[test]
+    fn page_wise_changes_split_even_what_they_cover() {
+        let mut map = guest();
+        let done = map.change(frames(0, 2 * PAGES_PER_2M), PermChange::read_only(ERA), Walk::PageWise);
+        assert_eq!((splits(&done), done.changed), ((2, 1), 1024));
+    }
+
+    #[test]
+    fn deliberate_small_pages_split_without_a_change() {
+        for (era, changed) in [(CpaEra::From6_6, 0), (CpaEra::From6_15, 2)] {
+            let mut map = guest();
+            let done = map.change(frames(511, 2), PermChange::keep_4k(era), Walk::Force4k);
+            assert_eq!((splits(&done), done.changed), ((2, 1), changed));
+        }
+    }
+
+    #[test]
+    fn holes_are_passed_over() {
+        let mut map = guest();
+        let hole = PfnRange::new(Pfn::new(524_250), Pfn::new(1_048_577));
+        let done = map.change(hole, PermChange::read_only(ERA), Walk::Range);
+        assert_eq!((splits(&done), done.changed), ((1, 1), 5 + 1));
+        let beyond = PfnRange::new(Pfn::new(1_572_864), Pfn::new(1_572_964));
+        assert_eq!(map.change(beyond, PermChange::read_only(ERA), Walk::Force4k).changed, 0);
+        assert_eq!(map.leaf_at(Pfn::new(524_255)), None);
+        assert_eq!(map.leaf_at(beyond.start()), None);
+    }
+
+    #[test]
+    fn splits_before_the_system_runs_are_no_events() {
+        let mut map = DirectMap::boot(&[PfnRange::new(Pfn::new(0), frame(0))], BootOptions::default());
+        let split = |map: &mut DirectMap, slot: u64| {
+            let page = PfnRange::with_len(Pfn::new(slot * PAGES_PER_1G), 1);
+            let _ = map.change(page, PermChange::read_only(ERA), Walk::Range);
+            map.split_kernel_image_entry(3);
+        };
+        split(&mut map, 0);
+        for view in [CounterView::Kernel, CounterView::Mapped] {
+            let booted = map.counters(view);
+            assert_eq!((booted.level2_splits, booted.level3_splits), (0, 0));
+        }
+        map.start_running();
+        split(&mut map, 1);
+        let (kernel, mapped) = (map.counters(CounterView::Kernel), map.counters(CounterView::Mapped));
+        assert_eq!((kernel.level2_splits, kernel.level3_splits), (1 + 3, 1));
+        assert_eq!((mapped.level2_splits, mapped.level3_splits), (1, 1));
+        assert_eq!(kernel.direct_map_4k, mapped.direct_map_4k + 6 * 512);
+        assert_eq!(kernel.direct_map_2m, mapped.direct_map_2m - 6);
+    }
+
+    #[test]
+    fn phantom_entries_never_go_away() {
+        let mut map = guest();
+        let _ = map.change(frames(0, 1), PermChange::read_only(ERA), Walk::Range);
+        let _ = map.change(frames(PAGES_PER_1G, 1), PermChange::read_only(ERA), Walk::Range);
+        assert_eq!(map.counters(CounterView::Mapped).direct_map_1g, 0);
+        assert_eq!(map.counters(CounterView::Kernel).direct_map_1g, 2);
+    }
+
+    #[test]
+    fn a_load_flushes_everything_once_for_each_split_and_once_at_its_end() {
+        let mut map = guest();
+        let mut flushes = Flushes::default();
+        for _ in 0..2 {
+            flushes.account(map.change(frames(9, 1), PermChange::read_only(ERA), Walk::PageWise), CallEnd::Alias);
+        }
+        assert_eq!(flushes, Flushes { full: 2 + 2, ranged: 0, pages: 0 });
+    }
+}

@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use super::pages::{PAGES, Pages};
 use super::perms::Perms;
-use crate::units::{MAX_PFN, PAGES_PER_1G, PAGES_PER_2M, PageSize, Pfn, PfnRange};
+use crate::units::{PAGES_PER_1G, PAGES_PER_2M, PageSize, Pfn, PfnRange};
 
 /// Neighbouring entries of one size and with the same permissions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,12 +39,6 @@ pub enum LeafError {
         range: PfnRange,
         /// The size of its entries.
         size: PageSize,
-    },
-    /// A range past the last frame that x86-64 has.
-    #[error("frame {} is past the end of physical memory", .range.end().get())]
-    BeyondMemory {
-        /// The frames of the range.
-        range: PfnRange,
     },
     /// Two ranges that share frames.
     #[error("frame {} is mapped twice", .at.get())]
@@ -112,9 +106,6 @@ impl Leaves {
         let mut end = Pfn::new(0);
         for leaf in sorted {
             let Leaf { range, size, .. } = leaf;
-            if range.end().get() > MAX_PFN + 1 {
-                return Err(LeafError::BeyondMemory { range });
-            }
             if !range.start().is_aligned(size) || !range.end().is_aligned(size) {
                 return Err(LeafError::Unaligned { range, size });
             }

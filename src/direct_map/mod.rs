@@ -33,6 +33,8 @@ mod leaves;
 mod pages;
 mod perms;
 #[cfg(test)]
+mod recorded;
+#[cfg(test)]
 mod reference;
 
 pub use boot::BootOptions;
@@ -69,7 +71,7 @@ impl DirectMap {
     /// boots: see [`DirectMap::start_running`].
     ///
     /// # Errors
-    /// If ranges overlap, do not fit their page size, or lie past the end of physical memory.
+    /// If ranges overlap or do not fit their page size.
     pub fn from_leaves(leaves: &[Leaf]) -> Result<Self, LeafError> {
         Ok(Self::new(Leaves::new(leaves)?, None))
     }
