@@ -114,14 +114,24 @@ impl<'de> Deserialize<'de> for AllocatorEntry {
 #[schemars(rename = "AllocatorObject")]
 struct EntryObject {
     /// The policy. Default: that of `kernel`; one of the two is needed.
+    #[serde(default)]
+    #[schemars(with = "PolicyName")]
     policy: Option<PolicyName>,
     /// The release whose details apply. Default: the scenario's `kernel`.
+    #[serde(default)]
+    #[schemars(with = "KernelName")]
     kernel: Option<KernelName>,
     /// What results call it; unique in the scenario. Default: the policy's name, or the kernel's without a policy.
+    #[serde(default)]
+    #[schemars(with = "String")]
     label: Option<String>,
     /// Whether freed text is overwritten with trapping instructions; policies with packs only. Default: true.
+    #[serde(default)]
+    #[schemars(with = "bool")]
     invalidate: Option<bool>,
     /// How the memory of an empty pack goes back; `pack-2m` and `pack-2m-fixed` only. Default: `block`.
+    #[serde(default)]
+    #[schemars(with = "GiveBack")]
     give_back: Option<GiveBack>,
 }
 

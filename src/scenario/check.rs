@@ -4,6 +4,7 @@ use super::allocators::{AllocatorEntry, has_huge_packs, has_packs};
 use super::contract::{Sampling, Scenario, TraceSource};
 use super::machine::{Aged, Machine, MemoryRange, StartState};
 use crate::json::{Complaint, JsonPath};
+use crate::trace::Generated;
 use crate::units::{Bytes, PAGE_BYTES};
 
 /// Least memory of a host; less than this and no kernel would boot.
@@ -37,7 +38,7 @@ pub(super) fn check(scenario: &Scenario) -> Vec<Problem> {
         problems.push((root.clone().key("name"), Complaint::new(reason).help(help)));
     }
     check_machine(&scenario.machine, &root.clone().key("machine"), &mut problems);
-    check_trace(&scenario.trace, &root.clone().key("trace"), &mut problems);
+    check_trace(scenario, &root.clone().key("trace"), &mut problems);
     check_allocators(scenario, &root.clone().key("allocators"), &mut problems);
     check_sampling(scenario.sampling, &root.key("sampling"), &mut problems);
     problems
@@ -93,7 +94,7 @@ fn check_machine(machine: &Machine, path: &JsonPath, problems: &mut Vec<Problem>
         ];
         for (key, _) in given.iter().filter(|(_, given)| *given) {
             let message = format!("`{key}` and `ranges` exclude each other");
-            let complaint = Complaint { about_key: true, ..Complaint::new(message) };
+            let complaint = Complaint::about_key(message);
             complain(key, complaint.help("`ranges` say all about the place of memory"));
         }
         check_ranges(ranges, &path.clone().key("ranges"), problems);
@@ -166,7 +167,37 @@ fn check_aged(aged: Aged, path: &JsonPath, problems: &mut Vec<Problem>) {
     }
 }
 
-fn check_trace(trace: &TraceSource, path: &JsonPath, problems: &mut Vec<Problem>) {
+fn check_trace(scenario: &Scenario, path: &JsonPath, problems: &mut Vec<Problem>) {
+    let trace = &scenario.trace;
+    match (&trace.file, &trace.generate) {
+        (None, None) => {
+            let complaint = Complaint::new("the trace has neither `file` nor `generate`");
+            problems.push((path.clone(), complaint.help("write for example {\"file\": \"runqslower.jsonl\"}")));
+        }
+        (Some(_), Some(_)) => {
+            let complaint = Complaint::about_key("`file` and `generate` exclude each other");
+            problems.push((path.clone().key("generate"), complaint));
+        }
+        (Some(file), None) if file.is_empty() => {
+            problems.push((path.clone().key("file"), Complaint::new("the name of the trace is empty")));
+        }
+        (Some(_), None) => check_repeat(trace, path, problems),
+        (None, Some(generate)) => {
+            for (key, given) in [("repeat", trace.repeat.is_some()), ("period", trace.period.is_some())] {
+                if given {
+                    let complaint = Complaint::about_key(format!("`{key}` is for a trace file"));
+                    problems.push((path.clone().key(key), complaint.help("`generate` has a `duration` of its own")));
+                }
+            }
+            if let Err(diagnostic) = Generated::new(generate, scenario.seed) {
+                let complaint = Complaint { help: diagnostic.help, ..Complaint::new(diagnostic.message) };
+                problems.push((path.clone().key("generate").join(&diagnostic.json_path), complaint));
+            }
+        }
+    }
+}
+
+fn check_repeat(trace: &TraceSource, path: &JsonPath, problems: &mut Vec<Problem>) {
     let mut complain = |key: &str, complaint| problems.push((path.clone().key(key), complaint));
     let repeat = trace.repeat.unwrap_or(1);
     match trace.period {
@@ -177,22 +208,13 @@ fn check_trace(trace: &TraceSource, path: &JsonPath, problems: &mut Vec<Problem>
         }
         Some(period) if period.nanos() == 0 => complain("period", Complaint::new("the period is 0")),
         Some(_) if trace.repeat.is_none() => {
-            let complaint = Complaint { about_key: true, ..Complaint::new("`period` needs a `repeat`") };
+            let complaint = Complaint::about_key("`period` needs a `repeat`");
             complain("period", complaint.help("add for example \"repeat\": 100"));
         }
         Some(period) if period.nanos().checked_mul(repeat).is_none() => {
-            let message = format!("{repeat} times {period} is more than 584 years");
-            complain("repeat", Complaint::new(message));
+            complain("repeat", Complaint::new(format!("{repeat} times {period} is more than 584 years")));
         }
         _ => {}
-    }
-    match &trace.file {
-        None => {
-            let complaint = Complaint::new("the trace has no `file`");
-            problems.push((path.clone(), complaint.help("write for example {\"file\": \"runqslower.jsonl\"}")));
-        }
-        Some(file) if file.is_empty() => complain("file", Complaint::new("the name of the trace is empty")),
-        Some(_) => {}
     }
 }
 
@@ -235,12 +257,12 @@ fn check_allocator(
     }
     if entry.invalidate.is_some() && !has_packs(run.policy) {
         let message = format!("`{}` has no packs whose freed text could be invalidated", run.policy.name());
-        complain(path.clone().key("invalidate"), Complaint { about_key: true, ..Complaint::new(message) });
+        complain(path.clone().key("invalidate"), Complaint::about_key(message));
     }
     if entry.give_back.is_some() && !has_huge_packs(run.policy) {
         let message =
             format!("`{}` has no huge packs to give back; only pack-2m and pack-2m-fixed do", run.policy.name());
-        complain(path.clone().key("give_back"), Complaint { about_key: true, ..Complaint::new(message) });
+        complain(path.clone().key("give_back"), Complaint::about_key(message));
     }
 }
 
@@ -344,8 +366,21 @@ mod tests {
         assert_eq!(trace(r#""period": "1s""#), ["trace.period: `period` needs a `repeat`"]);
         assert_eq!(trace(r#""repeat": 2, "period": "0s""#), ["trace.period: the period is 0"]);
         assert_eq!(trace(r#""repeat": 1000000000000, "period": "1h""#).len(), 1);
-        assert_eq!(problems(r#"{"trace": {}}"#), ["trace: the trace has no `file`"]);
+        assert_eq!(problems(r#"{"trace": {}}"#), ["trace: the trace has neither `file` nor `generate`"]);
         assert_eq!(problems(r#"{"trace": {"file": ""}}"#), ["trace.file: the name of the trace is empty"]);
+    }
+
+    #[test]
+    fn generated_traces_are_checked_where_they_stand() {
+        let good = r#"{"duration": "1h", "classes": [{"preset": "general-mix"}]}"#;
+        assert_eq!(problems(&format!(r#"{{"trace": {{"generate": {good}}}}}"#)), [""; 0]);
+        let bad = r#"{"duration": "1h", "classes": [{"preset": "general-mix"}, {"programs": [{"bytes": 5}]}]}"#;
+        let found = problems(&format!(r#"{{"trace": {{"generate": {bad}}}}}"#));
+        assert_eq!(found, ["trace.generate.classes[1]: the class never starts"]);
+        let both = problems(&format!(r#"{{"trace": {{"file": "t", "generate": {good}}}}}"#));
+        assert_eq!(both, ["trace.generate: `file` and `generate` exclude each other"]);
+        let repeat = problems(&format!(r#"{{"trace": {{"repeat": 2, "generate": {good}}}}}"#));
+        assert_eq!(repeat, ["trace.repeat: `repeat` is for a trace file"]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::allocators::{AllocatorEntry, AllocatorRun};
 use super::machine::Machine;
 use super::names::KernelName;
 use crate::text_alloc::Policy;
+use crate::trace::Generate;
 use crate::units::SimDuration;
 
 /// The version of the scenario format that this fragsim reads and writes.
@@ -20,15 +21,18 @@ pub const SCHEMA_VERSION: u32 = 1;
 pub struct Scenario {
     /// Where an editor finds the JSON Schema of scenarios; it changes nothing. Default: none.
     #[serde(rename = "$schema", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
     pub schema: Option<String>,
     /// The version of this format. Default: 1.
     #[serde(default = "schema_version")]
     pub schema_version: u32,
     /// What results call the scenario: letters, digits, `.`, `_` and `-`. Default: the file's name without `.json`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
     pub name: Option<String>,
     /// What the scenario shows and where its numbers come from. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
     pub comment: Option<String>,
     /// The kernel release whose page allocator, vmalloc and trampolines every allocator meets. Default: 6.1.
     #[serde(default)]
@@ -40,6 +44,7 @@ pub struct Scenario {
     pub trace: TraceSource,
     /// The text allocators to compare, each on a host of its own. Default: all policies, on `kernel`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Vec<AllocatorEntry>")]
     pub allocators: Option<Vec<AllocatorEntry>>,
     /// How often the result's series takes a sample. Default: 200 points over the whole trace.
     #[serde(default)]
@@ -57,18 +62,25 @@ const fn seed() -> u64 {
     1
 }
 
-/// Where the events come from.
+/// Where the events come from: exactly one of `file` and `generate`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TraceSource {
     /// A trace file, plain JSON Lines or zstd; the path is relative to the scenario.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
     pub file: Option<String>,
+    /// Instead of a file: a trace made from classes of programs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Generate")]
+    pub generate: Option<Generate>,
     /// How many times the file is replayed, one `period` apart. Default: 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u64")]
     pub repeat: Option<u64>,
     /// The time from one start of the file to the next; needed if `repeat` is more than 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "SimDuration")]
     pub period: Option<SimDuration>,
 }
 

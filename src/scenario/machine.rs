@@ -14,15 +14,19 @@ use crate::units::{Bytes, PageSize};
 pub struct Machine {
     /// How much memory the host has: a multiple of 4KiB, from 16MiB to 64TiB. Default: 16GiB.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Bytes")]
     pub memory: Option<Bytes>,
     /// Where the memory lies. Default: `server`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Layout")]
     pub layout: Option<Layout>,
     /// How many NUMA nodes share the memory evenly, from 1 to 64. Default: 1.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u32")]
     pub nodes: Option<u32>,
     /// The exact ranges of memory, in ascending order, instead of `memory`, `layout` and `nodes`. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Vec<MemoryRange>")]
     pub ranges: Option<Vec<MemoryRange>>,
     /// How many CPUs the host has, from 1 to 8192; it scales the per-CPU page lists. Default: 1.
     pub cpus: u32,
@@ -242,5 +246,6 @@ pub struct Snapshot {
     pub buddyinfo: String,
     /// A copy of the host's /proc/pagetypeinfo; the path is relative to the scenario. Default: none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
     pub pagetypeinfo: Option<String>,
 }
