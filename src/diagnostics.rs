@@ -2,8 +2,6 @@
 //!
 //! Nothing here draws a source excerpt; that is left to whoever talks to the user.
 
-pub mod json;
-
 use std::fmt;
 use std::ops::Range;
 

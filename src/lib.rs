@@ -2,6 +2,9 @@
 //! physical memory, the kernel's direct map and its text allocators.
 
 pub mod diagnostics;
+pub mod json;
+pub mod kernel;
 pub mod rng;
+pub mod text_alloc;
 pub mod trace;
 pub mod units;
