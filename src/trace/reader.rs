@@ -131,7 +131,7 @@ impl TraceReader {
         let (line, ..) = first_line(&bytes[..consumed.min(bytes.len())]);
         let (column, width) = place(line, invalid.json_path);
         let mut diagnostic = Diagnostic::new(&*invalid.message).in_file(name).at(number, column, width).excerpt(line);
-        diagnostic.json_path = invalid.json_path.to_owned();
+        diagnostic.json_path = invalid.json_path.into();
         diagnostic.help.clone_from(&invalid.help);
         TraceError::event(diagnostic)
     }
@@ -345,7 +345,12 @@ mod tests {
     fn wrong_lines_are_underlined() {
         for (line, message, path, covered) in [
             (r#"{"time_ns":1,"laod":{"id":1}}"#, "unknown key `laod`", "laod", "\"laod\""),
-            (r#"{"time_ns":1,"load":{"id":1,"image_bytes":["a"]}}"#, "expected a whole number", "load.image_bytes[0]", "\"a\""),
+            (
+                r#"{"time_ns":1,"load":{"id":1,"image_bytes":["a"]}}"#,
+                "expected a whole number",
+                "load.image_bytes[0]",
+                "\"a\"",
+            ),
             (r#"{"time_ns":-1,"unload":{"id":1}}"#, "expected a whole number", "time_ns", "-1"),
             (r#"{"time_ns":1,"load":{"id":1,"image_bytes":[0]}}"#, "size 0", "load.image_bytes", "[0]"),
             (r#"{"time_ns":1,"load":{"id":1,"image_bytes":[]}}"#, "at least one image", "load.image_bytes", "[]"),
@@ -411,7 +416,7 @@ mod tests {
             let diagnostic = event_error(line);
             assert!(diagnostic.message.contains(message), "{diagnostic}");
             assert_eq!((diagnostic.line, diagnostic.path.as_deref()), (2, Some("t.jsonl")));
-            assert_eq!((diagnostic.json_path.as_str(), pointed(&diagnostic)), (path, covered), "{diagnostic}");
+            assert_eq!((&*diagnostic.json_path, pointed(&diagnostic)), (path, covered), "{diagnostic}");
         }
     }
 
