@@ -95,10 +95,8 @@ impl Mapper<'_> {
         let mut mapped = 0;
         let mut last = real_end;
         while last > ISA_END {
-            if mapped < step {
-                last = self.skip_gap(last, step);
-            }
-            let start = if last.get() > step { step_below(last, step).max(ISA_END) } else { ISA_END };
+            last = self.skip_gap(last);
+            let start = if last.get() > step { step_below(last, step) } else { ISA_END };
             mapped += self.map_ram(PfnRange::new(start, last));
             last = start;
             if mapped >= step {
@@ -119,11 +117,11 @@ impl Mapper<'_> {
         self.ram.iter().rev().find_map(|range| block_end(above(range))).unwrap_or(Pfn::new(PAGES_PER_2M))
     }
 
-    /// Passes over steps that hold no RAM, as long as they cannot make the step grow.
-    fn skip_gap(&self, last: Pfn, step: u64) -> Pfn {
+    /// Passes over steps that hold no RAM. They do not make the step grow: it just did, if there was reason to.
+    fn skip_gap(&self, last: Pfn) -> Pfn {
         let below = self.ram.partition_point(|range| range.start() < last);
-        let top = self.ram[..below].last().map_or(ISA_END, |range| range.end()).max(ISA_END);
-        Pfn::new(top.get().next_multiple_of(step)).min(last)
+        let ram_end = self.ram[..below].last().map_or(ISA_END, |range| range.end());
+        last.min(ram_end.max(ISA_END))
     }
 
     /// `init_range_memory_mapping`: maps the RAM of a range; returns how many frames that is.
@@ -289,6 +287,13 @@ mod tests {
     }
 
     #[test]
+    fn the_walk_starts_at_the_highest_whole_block() {
+        // 3 MiB at the end hold no aligned block of 2 MiB.
+        let ram = [(0, 159), (256, 4 * GIB), (5 * GIB + MIB, 5 * GIB + 4 * MIB - 1)];
+        assert_eq!(boot(&ram, PageSize::Size1G), ([512 + 256 + 511, 511, 3], [0, 0, 2]));
+    }
+
+    #[test]
     fn neighbouring_ranges_are_one() {
         let nodes = [(3 * GIB, 4 * GIB), (256, 3 * GIB), (0, 159), (2 * GIB, 3 * GIB + 5)];
         assert_eq!(boot(&nodes, PageSize::Size1G), boot(&[(0, 159), (256, 4 * GIB)], PageSize::Size1G));
@@ -360,7 +365,10 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(48))]
         #[test]
-        fn boot_agrees_with_the_frame_by_frame_one(ends in prop::collection::vec((frame(), frame()), 1..6), largest in 0..9_usize) {
+        fn boot_agrees_with_the_frame_by_frame_one(
+            ends in prop::collection::vec((frame(), frame()), 1..6),
+            largest in 0..9_usize,
+        ) {
             let ram = union(ends.iter().map(|&(a, b)| PfnRange::new(Pfn::new(a.min(b)), Pfn::new(a.max(b)))).collect());
             let largest = [PageSize::Size2M, PageSize::Size4K].get(largest).copied().unwrap_or(PageSize::Size1G);
             let pairs: Vec<_> = ram.iter().map(|range| (range.start().get(), range.end().get())).collect();

@@ -40,8 +40,8 @@ impl DirectMap {
         done
     }
 
-    /// Deals with the entry, or block of small entries, at the start of the range; returns where to go on, which is
-    /// the same place if the entry was split.
+    /// Deals with the entry, or block of small entries, at the start of the range; returns where to go on: the
+    /// same place if the entry was split.
     #[inline]
     fn step(&mut self, range: PfnRange, change: PermChange, how: Walk, done: &mut Change) -> Pfn {
         if let Some(pages) = self.leaves.pages_mut(range.start()) {
@@ -59,7 +59,7 @@ impl DirectMap {
     fn step_unopened(&mut self, range: PfnRange, change: PermChange, how: Walk, done: &mut Change) -> Pfn {
         let at = range.start();
         match self.leaves.find(at) {
-            Found::Hole => self.leaves.after_hole(at).map_or(range.end(), |next| next.min(range.end())),
+            Found::Hole => self.leaves.after_hole(at).unwrap_or(range.end()),
             Found::Unopened => {
                 self.leaves.open(at);
                 at
@@ -68,7 +68,7 @@ impl DirectMap {
                 let entry = PfnRange::with_len(at.align_down(size), size.pages());
                 let wanted = change.apply(perms);
                 if how != Walk::Force4k && wanted == perms {
-                    return entry.end().min(range.end());
+                    return entry.end();
                 }
                 if how == Walk::Range && range.intersection(entry) == entry {
                     self.leaves.set_large(at, size, wanted);
@@ -239,6 +239,23 @@ mod tests {
         assert_eq!(map.change(beyond, PermChange::read_only(ERA), Walk::Force4k).changed, 0);
         assert_eq!(map.leaf_at(Pfn::new(524_255)), None);
         assert_eq!(map.leaf_at(beyond.start()), None);
+    }
+
+    #[test]
+    fn a_block_of_small_entries_keeps_its_holes_and_permissions() {
+        let leaf = |start, pages, perms| Leaf {
+            range: PfnRange::with_len(Pfn::new(start), pages),
+            size: PageSize::Size4K,
+            perms,
+        };
+        let layout = [leaf(5, 10, Perms::BOOT), leaf(15, 10, Perms::PRESENT), leaf(300, 300, Perms::BOOT)];
+        let mut map = DirectMap::from_leaves(&layout).unwrap();
+        let done = map.change(PfnRange::with_len(Pfn::new(400), 1), PermChange::read_only(ERA), Walk::PageWise);
+        assert_eq!((splits(&done), done.changed), ((0, 0), 1));
+        let read_only = Perms::PRESENT | Perms::GLOBAL;
+        let expected = [layout[0], layout[1], leaf(300, 100, Perms::BOOT), leaf(400, 1, read_only)];
+        assert_eq!(map.leaves().collect::<Vec<_>>()[..4], expected);
+        assert_eq!(map.leaves().last(), Some(leaf(401, 199, Perms::BOOT)));
     }
 
     #[test]

@@ -56,7 +56,8 @@ impl DirectMapCounters {
         self.direct_map_4k_kb() + self.direct_map_2m_kb() + self.direct_map_1g_kb()
     }
 
-    /// Every counter under the kernel's name for it: sizes in kB as in `/proc/meminfo`, then events as in `/proc/vmstat`.
+    /// Every counter under the kernel's name for it: sizes in kB as in `/proc/meminfo`, then events as in
+    /// `/proc/vmstat`.
     pub const fn named(&self) -> [(&'static str, u64); 7] {
         [
             ("DirectMap4k", self.direct_map_4k_kb()),
@@ -112,28 +113,27 @@ impl Tally {
 
     /// An entry of the direct map of this size was split.
     pub(super) fn split(&mut self, size: PageSize) {
-        count_split(&mut self.mapped, size, self.running);
-        self.kernel_split(size);
+        count_splits(&mut self.mapped, size, 1, self.running);
+        self.kernel_splits(size, 1);
     }
 
-    /// The kernel counts a split, of the direct map or of what it takes for it.
-    pub(super) fn kernel_split(&mut self, size: PageSize) {
-        // `split_page_count`: with nothing left to subtract from, the split is not counted at all.
-        if *self.kernel.entries_mut(size) > 0 {
-            count_split(&mut self.kernel, size, self.running);
-        }
+    /// The kernel counts splits, of the direct map or of what it takes for it.
+    pub(super) fn kernel_splits(&mut self, size: PageSize, splits: u64) {
+        // `split_page_count`: with nothing left to subtract from, a split is not counted at all.
+        let counted = splits.min(*self.kernel.entries_mut(size));
+        count_splits(&mut self.kernel, size, counted, self.running);
     }
 }
 
-/// One entry fewer, 512 smaller ones more, and an event if the system runs.
-fn count_split(counters: &mut DirectMapCounters, size: PageSize, running: bool) {
+/// Each split: one entry fewer, 512 smaller ones more, and an event if the system runs.
+fn count_splits(counters: &mut DirectMapCounters, size: PageSize, splits: u64, running: bool) {
     let smaller = size.smaller().expect("only large entries are split");
-    *counters.entries_mut(size) -= 1;
-    *counters.entries_mut(smaller) += size.pages() / smaller.pages();
+    *counters.entries_mut(size) -= splits;
+    *counters.entries_mut(smaller) += splits * (size.pages() / smaller.pages());
     match size {
         _ if !running => {}
-        PageSize::Size1G => counters.level3_splits += 1,
-        _ => counters.level2_splits += 1,
+        PageSize::Size1G => counters.level3_splits += splits,
+        _ => counters.level2_splits += splits,
     }
 }
 

@@ -54,7 +54,6 @@ pub struct DirectMap {
     leaves: Leaves,
     tally: Tally,
     /// Changes until a debug build recounts the entries.
-    #[cfg(debug_assertions)]
     until_audit: usize,
 }
 
@@ -78,12 +77,7 @@ impl DirectMap {
 
     fn new(leaves: Leaves, counted: Option<DirectMapCounters>) -> Self {
         let mapped = count(&leaves);
-        Self {
-            leaves,
-            tally: Tally::new(counted.unwrap_or(mapped), mapped),
-            #[cfg(debug_assertions)]
-            until_audit: 0,
-        }
+        Self { leaves, tally: Tally::new(counted.unwrap_or(mapped), mapped), until_audit: 0 }
     }
 
     /// The system is up (`system_state == SYSTEM_RUNNING`): from here on splits count as events too.
@@ -94,9 +88,7 @@ impl DirectMap {
     /// Counts splits of 2 MiB entries in the mapping that the kernel runs from. The kernel takes these addresses
     /// for the direct map (`__virt_addr_valid`), so its counters move though no entry here is split.
     pub fn split_kernel_image_entry(&mut self, entries: u64) {
-        for _ in 0..entries {
-            self.tally.kernel_split(PageSize::Size2M);
-        }
+        self.tally.kernel_splits(PageSize::Size2M, entries);
     }
 
     /// The single entry that maps a frame, if one does.
@@ -128,8 +120,7 @@ impl DirectMap {
     /// In debug builds, compares the counters with a recount now and then: rarer, the more there is to count.
     #[inline]
     fn audit(&mut self) {
-        #[cfg(debug_assertions)]
-        {
+        if cfg!(debug_assertions) {
             if self.until_audit == 0 {
                 self.until_audit = 8 * self.leaves.stored().max(1);
                 assert_eq!(self.recount(), self.counters(CounterView::Mapped), "counters differ from the entries");

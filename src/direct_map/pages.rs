@@ -214,9 +214,9 @@ impl Coded {
         }
         let mut different = 0;
         for (word, mask) in stretch(first, count) {
-            let old = self.words[word];
+            // In any order: a page that has been changed is not changed by the same change again.
             for (code, &new) in target.iter().enumerate().filter(|(code, new)| code != *new) {
-                let lanes = Self::lanes(&old, code) & mask;
+                let lanes = Self::lanes(&self.words[word], code) & mask;
                 different += u64::from(lanes.count_ones());
                 put_lanes(&mut self.words[word], lanes, new);
             }

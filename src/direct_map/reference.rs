@@ -174,17 +174,28 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// A machine built by boot, with holes.
+/// A machine built by boot, with holes, some of them inside blocks; or what became of one, read back as a layout.
 fn booted() -> impl Strategy<Value = DirectMap> {
     let largest = prop_oneof![8 => Just(PageSize::Size1G), 2 => Just(PageSize::Size2M), 1 => Just(PageSize::Size4K)];
+    let low = 0..2 * PAGES_PER_2M;
     let memory = prop_oneof![
-        Just(vec![PfnRange::new(Pfn::new(0), Pfn::new(MACHINE))]),
-        prop::collection::vec((frame(), frame()), 1..5).prop_map(|ranges| {
-            let range = |(a, b): (u64, u64)| PfnRange::new(Pfn::new(a.min(b)), Pfn::new(a.max(b)));
-            ranges.into_iter().map(range).collect()
-        }),
+        Just(vec![(0, MACHINE)]),
+        prop::collection::vec((frame(), frame()), 1..5),
+        prop::collection::vec((low.clone(), low), 1..5),
     ];
-    (memory, largest).prop_map(|(ram, largest)| DirectMap::boot(&ram, BootOptions { largest, ..Default::default() }))
+    let history = prop::collection::vec((range(), change()), 0..4);
+    (memory, largest, history).prop_map(|(ram, largest, history)| {
+        let range = |(a, b): (u64, u64)| PfnRange::new(Pfn::new(a.min(b)), Pfn::new(a.max(b)));
+        let ram: Vec<PfnRange> = ram.into_iter().map(range).collect();
+        let mut map = DirectMap::boot(&ram, BootOptions { largest, ..BootOptions::default() });
+        if history.is_empty() {
+            return map;
+        }
+        for (range, change) in history {
+            let _ = map.change(range, change, Walk::Range);
+        }
+        DirectMap::from_leaves(&map.leaves().collect::<Vec<_>>()).unwrap()
+    })
 }
 
 fn sizes(counters: DirectMapCounters) -> [u64; 3] {
