@@ -5,6 +5,7 @@ pub mod diagnostics;
 pub mod files;
 pub mod json;
 pub mod kernel;
+pub mod report;
 pub mod result;
 pub mod rng;
 pub mod scenario;
