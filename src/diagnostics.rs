@@ -2,8 +2,6 @@
 //!
 //! Nothing here draws a source excerpt; that is left to whoever talks to the user.
 
-pub mod json;
-
 use std::fmt;
 use std::ops::Range;
 
@@ -24,9 +22,9 @@ pub struct Diagnostic {
     /// How many bytes of the line are meant, from `column` on; at least 1 when `column` is set.
     pub width: u32,
     /// Where in the JSON document, such as `load.image_bytes[0]`; empty if that says nothing.
-    pub json_path: String,
+    pub json_path: Box<str>,
     /// The source line, or the piece of a long line that holds `column`; empty if there is none.
-    pub excerpt: String,
+    pub excerpt: Box<str>,
     /// Bytes of the source line that were cut off before `excerpt`.
     pub excerpt_skipped: u32,
     /// What would be right.
@@ -57,7 +55,7 @@ impl Diagnostic {
     /// Names the place inside the JSON document.
     #[must_use]
     pub fn at_json_path(mut self, json_path: impl Into<String>) -> Self {
-        self.json_path = json_path.into();
+        self.json_path = json_path.into().into_boxed_str();
         self
     }
 
@@ -84,7 +82,7 @@ impl Diagnostic {
         while end > start && source_line.get(end).is_some_and(|byte| byte & 0xc0 == 0x80) {
             end -= 1;
         }
-        self.excerpt = printable(&source_line[start..end]);
+        self.excerpt = printable(&source_line[start..end]).into_boxed_str();
         self.excerpt_skipped = u32::try_from(start).unwrap_or(u32::MAX);
         self
     }
@@ -171,6 +169,11 @@ mod tests {
     use super::*;
 
     #[test]
+    fn results_with_a_diagnostic_stay_small() {
+        assert!(size_of::<Diagnostic>() < 128, "{} bytes are moved with every result", size_of::<Diagnostic>());
+    }
+
+    #[test]
     fn one_line_form_names_place_and_help() {
         let bare = Diagnostic::new("empty trace");
         assert_eq!(bare.to_string(), "empty trace");
@@ -193,7 +196,7 @@ mod tests {
     #[test]
     fn bytes_that_are_not_text_keep_their_column() {
         let diagnostic = Diagnostic::new("").at(1, 4, 1).excerpt(b"\xff\x00\tZ");
-        assert_eq!(diagnostic.excerpt, "???Z");
+        assert_eq!(&*diagnostic.excerpt, "???Z");
         assert_eq!(&diagnostic.excerpt[diagnostic.span_in_excerpt()], "Z");
         let past_the_end = Diagnostic::new("").at(1, 90, 5).excerpt(b"short");
         assert_eq!(past_the_end.span_in_excerpt(), 5..5);

@@ -1,6 +1,7 @@
 //! fragsim replays load and unload traces of BPF programs through a model of
 //! physical memory, the kernel's direct map and its text allocators.
 
+pub mod cli;
 pub mod diagnostics;
 pub mod files;
 pub mod json;

@@ -4,13 +4,15 @@ use std::io::Read;
 use std::path::Path;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::convert::{Invalid, MemoryUsers, NamedEvent, to_event};
 use super::input::{Input, line_number};
 use super::line::{FORMAT_VERSION, TraceHeader, TraceLine};
 use super::rules::Rules;
 use super::{Event, EventSource, TraceError, fast};
-use crate::diagnostics::{Diagnostic, json};
+use crate::diagnostics::Diagnostic;
+use crate::json::{Document, JsonPath, Spans, typed};
 
 /// Reads a trace line by line and checks it on the way: syntax, sizes, the order of time, what is loaded when.
 ///
@@ -100,11 +102,10 @@ impl TraceReader {
             self.input.consume(consumed, 1);
             return Ok(None);
         }
-        let parsed = json::from_slice::<TraceLine>(line);
-        let line = match parsed {
+        let line = match parse_line(line, number, ended) {
             Ok(line) => line,
             Err(diagnostic) => {
-                let diagnostic = bad_line(*diagnostic, line, number, ended).in_file(self.input.name());
+                let diagnostic = diagnostic.in_file(self.input.name());
                 self.input.consume(consumed, 1);
                 return Err(TraceError::event(diagnostic));
             }
@@ -128,10 +129,9 @@ impl TraceReader {
         let name = self.input.name().to_owned();
         let bytes = self.input.lines().unwrap_or_default();
         let (line, ..) = first_line(&bytes[..consumed.min(bytes.len())]);
-        let (column, width) = json::locate(line, invalid.json_path)
-            .map_or((0, 0), |span| (json::line_and_column(line, span.start).1, span.len() as u32));
+        let (column, width) = place(line, invalid.json_path);
         let mut diagnostic = Diagnostic::new(&*invalid.message).in_file(name).at(number, column, width).excerpt(line);
-        diagnostic.json_path = invalid.json_path.to_owned();
+        diagnostic.json_path = invalid.json_path.into();
         diagnostic.help.clone_from(&invalid.help);
         TraceError::event(diagnostic)
     }
@@ -189,17 +189,39 @@ fn first_line(bytes: &[u8]) -> (&[u8], usize, bool) {
     }
 }
 
-/// The diagnostic of a line that is no JSON of a trace; `ended` says whether it has a newline.
-fn bad_line(mut diagnostic: Diagnostic, line: &[u8], number: u32, ended: bool) -> Diagnostic {
-    diagnostic.line = number;
-    if diagnostic.message.starts_with("EOF while parsing") && !ended {
-        diagnostic.message = "the trace ends in the middle of a line".to_owned();
-        diagnostic.help = Some("was the file copied while it was being written?".to_owned());
-    } else if let Err(error) = str::from_utf8(line) {
-        let at = u32::try_from(error.valid_up_to() + 1).unwrap_or(u32::MAX);
-        diagnostic = Diagnostic::new("the line is not UTF-8 text").at(number, at, 1);
+/// Column and width of a value in a line that is JSON; zeros if it is not there.
+fn place(line: &[u8], json_path: &str) -> (u32, u32) {
+    let path = JsonPath::parse(json_path).unwrap_or_default();
+    let found = str::from_utf8(line).ok().and_then(|line| Spans::new(line).value(&path));
+    found.map_or((0, 0), |place| (place.column, place.width))
+}
+
+/// A line as this type; `ended` says whether it has a newline. The name of the file is left to the caller.
+fn parse_line<T: DeserializeOwned>(line: &[u8], number: u32, ended: bool) -> Result<T, Box<Diagnostic>> {
+    let error = match serde_json::from_slice(line) {
+        Ok(value) => return Ok(value),
+        Err(error) => error,
+    };
+    let wrong = |diagnostic: Diagnostic| Err(Box::new(diagnostic.excerpt(line)));
+    if error.is_eof() && !ended {
+        let diagnostic = Diagnostic::new("the trace ends in the middle of a line").at(number, line.len() as u32, 1);
+        return wrong(diagnostic.help("was the file copied while it was being written?"));
     }
-    diagnostic.excerpt(line)
+    let text = match str::from_utf8(line) {
+        Ok(text) => text,
+        Err(error) => {
+            let column = u32::try_from(error.valid_up_to() + 1).unwrap_or(u32::MAX);
+            return wrong(Diagnostic::new("the line is not UTF-8 text").at(number, column, 1));
+        }
+    };
+    let document = Document::new("", text);
+    let mut diagnostic = match document.value().map(|value| typed::<T>(&value)) {
+        Ok(Ok(value)) => return Ok(value),
+        Ok(Err((path, complaint))) => document.complain(&path, complaint),
+        Err(diagnostic) => diagnostic,
+    };
+    (diagnostic.line, diagnostic.path) = (number, None);
+    Err(Box::new(diagnostic))
 }
 
 /// Only the version of a header, whatever else a newer version has.
@@ -232,18 +254,17 @@ fn parse_header(line: &[u8], ended: bool) -> Result<TraceHeader, Box<Diagnostic>
     };
     if !(1..=FORMAT_VERSION).contains(&version) {
         let message = format!("trace format version {version} is not known");
-        let (column, width) = json::locate(line, "fragsim_trace").map_or((0, 0), |span| (span.start + 1, span.len()));
-        let diagnostic = Diagnostic::new(message).at(1, column as u32, width as u32).at_json_path("fragsim_trace");
+        let (column, width) = place(line, "fragsim_trace");
+        let diagnostic = Diagnostic::new(message).at(1, column, width).at_json_path("fragsim_trace");
         let help = format!("this fragsim reads version {FORMAT_VERSION}; a newer fragsim may read it");
         return Err(Box::new(diagnostic.excerpt(line).help(help)));
     }
-    json::from_slice(line).map_err(|diagnostic| {
-        let mut diagnostic = bad_line(*diagnostic, line, 1, ended);
+    parse_line(line, 1, ended).map_err(|mut diagnostic| {
         diagnostic.message = format!("this is not a trace: its first line is no header ({})", diagnostic.message);
         let help = "the first line of a trace is {\"fragsim_trace\":1}; \
                     text of `perf script` becomes a trace with `fragsim trace import`";
         diagnostic.help.get_or_insert_with(|| help.to_owned());
-        Box::new(diagnostic)
+        diagnostic
     })
 }
 
@@ -291,7 +312,7 @@ mod tests {
             (LOAD, "no header", "on a line before it"),
             ("{\"fragsim_trace\":2,\"zone\":[]}\n", "version 2 is not known", "reads version 1"),
             ("{\"fragsim_trace\":0}\n", "version 0 is not known", "reads version 1"),
-            ("{\"fragsim_trace\":1,\"coment\":\"\"}\n", "unknown field `coment`", "did you mean `comment`?"),
+            ("{\"fragsim_trace\":1,\"coment\":\"\"}\n", "unknown key `coment`", "did you mean `comment`?"),
             ("{\"fragsim_trace\":1", "ends in the middle of a line", "being written"),
             ("runqslower 3809 [001] 3055.7: PERF_RECORD_KSYMBOL\n", "not a trace", "trace import"),
             ("\u{1}\u{2}\u{3}\n", "not a trace", "first line"),
@@ -323,9 +344,14 @@ mod tests {
     #[test]
     fn wrong_lines_are_underlined() {
         for (line, message, path, covered) in [
-            (r#"{"time_ns":1,"laod":{"id":1}}"#, "unknown field `laod`", "laod", "\"laod\""),
-            (r#"{"time_ns":1,"load":{"id":1,"image_bytes":["a"]}}"#, "invalid type", "load.image_bytes[0]", "\"a\""),
-            (r#"{"time_ns":-1,"unload":{"id":1}}"#, "invalid value", "time_ns", "-1"),
+            (r#"{"time_ns":1,"laod":{"id":1}}"#, "unknown key `laod`", "laod", "\"laod\""),
+            (
+                r#"{"time_ns":1,"load":{"id":1,"image_bytes":["a"]}}"#,
+                "expected a whole number",
+                "load.image_bytes[0]",
+                "\"a\"",
+            ),
+            (r#"{"time_ns":-1,"unload":{"id":1}}"#, "expected a whole number", "time_ns", "-1"),
             (r#"{"time_ns":1,"load":{"id":1,"image_bytes":[0]}}"#, "size 0", "load.image_bytes", "[0]"),
             (r#"{"time_ns":1,"load":{"id":1,"image_bytes":[]}}"#, "at least one image", "load.image_bytes", "[]"),
             (
@@ -336,7 +362,7 @@ mod tests {
             ),
             (
                 r#"{"time_ns":1,"load":{"id":1,"image_bytes":[9223372036854775808]}}"#,
-                "invalid value",
+                "expected a whole number",
                 "load.image_bytes[0]",
                 "9223372036854775808",
             ),
@@ -363,7 +389,7 @@ mod tests {
             ),
             (
                 r#"{"time_ns":1,"memory_take":{"user":"a","kind":"page-cach","bytes":"4KiB"}}"#,
-                "unknown variant",
+                "unknown name",
                 "memory_take.kind",
                 "\"page-cach\"",
             ),
@@ -390,7 +416,7 @@ mod tests {
             let diagnostic = event_error(line);
             assert!(diagnostic.message.contains(message), "{diagnostic}");
             assert_eq!((diagnostic.line, diagnostic.path.as_deref()), (2, Some("t.jsonl")));
-            assert_eq!((diagnostic.json_path.as_str(), pointed(&diagnostic)), (path, covered), "{diagnostic}");
+            assert_eq!((&*diagnostic.json_path, pointed(&diagnostic)), (path, covered), "{diagnostic}");
         }
     }
 

@@ -1,5 +1,6 @@
 //! Writes a trace file.
 
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -55,32 +56,47 @@ pub struct TraceFile {
 }
 
 enum Sink {
-    Plain(BufWriter<NamedTempFile>),
-    Zstd(Box<zstd::Encoder<'static, NamedTempFile>>),
+    Plain(BufWriter<Target>),
+    Zstd(Box<zstd::Encoder<'static, Target>>),
+}
+
+enum Target {
+    /// An ordinary file: written beside its place, then renamed.
+    Beside(NamedTempFile),
+    /// A device or pipe such as `/dev/null`: there is nothing to replace.
+    Direct(File),
 }
 
 impl TraceFile {
-    /// A file beside `path` that takes what is written until [`TraceFile::finish`].
+    /// A file that takes what is written until [`TraceFile::finish`].
     pub fn create(path: impl Into<PathBuf>) -> io::Result<Self> {
         let path = path.into();
-        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let file = ordinary_file().tempfile_in(directory)?;
+        let target = match std::fs::metadata(&path) {
+            Ok(metadata) if metadata.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
+            Ok(metadata) if !metadata.is_file() => Target::Direct(OpenOptions::new().write(true).open(&path)?),
+            _ => {
+                let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+                Target::Beside(ordinary_file().tempfile_in(directory.unwrap_or(Path::new(".")))?)
+            }
+        };
         let sink = if path.extension().is_some_and(|extension| extension == "zst") {
-            Sink::Zstd(Box::new(zstd::Encoder::new(file, ZSTD_LEVEL)?))
+            Sink::Zstd(Box::new(zstd::Encoder::new(target, ZSTD_LEVEL)?))
         } else {
-            Sink::Plain(BufWriter::with_capacity(BLOCK_BYTES, file))
+            Sink::Plain(BufWriter::with_capacity(BLOCK_BYTES, target))
         };
         Ok(Self { path, sink })
     }
 
     /// Completes the file and gives it its name, over an older file of that name.
     pub fn finish(self) -> io::Result<()> {
-        let file = match self.sink {
+        let target = match self.sink {
             Sink::Plain(buffered) => buffered.into_inner().map_err(io::IntoInnerError::into_error)?,
             Sink::Zstd(encoder) => encoder.finish()?,
         };
-        file.persist(&self.path).map_err(|error| error.error)?;
-        Ok(())
+        match target {
+            Target::Beside(file) => file.persist(&self.path).map(drop).map_err(|error| error.error),
+            Target::Direct(mut file) => file.flush(),
+        }
     }
 }
 
@@ -96,6 +112,22 @@ impl Write for TraceFile {
         match &mut self.sink {
             Sink::Plain(buffered) => buffered.flush(),
             Sink::Zstd(encoder) => encoder.flush(),
+        }
+    }
+}
+
+impl Write for Target {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Beside(file) => file.write(bytes),
+            Self::Direct(file) => file.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Beside(file) => file.flush(),
+            Self::Direct(file) => file.flush(),
         }
     }
 }
@@ -148,6 +180,16 @@ mod tests {
         let reader = TraceReader::from_reader("test", TEXT.as_bytes()).unwrap();
         let written = String::from_utf8(copy(reader, Vec::new())).unwrap();
         assert_eq!(written, TEXT);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn devices_are_written_to_and_never_replaced() {
+        let file = TraceFile::create("/dev/null").unwrap();
+        let Sink::Plain(buffered) = &file.sink else { panic!() };
+        assert!(matches!(buffered.get_ref(), Target::Direct(_)));
+        copy(TraceReader::from_reader("test", TEXT.as_bytes()).unwrap(), file).finish().unwrap();
+        assert!(TraceFile::create(std::env::temp_dir()).is_err());
     }
 
     #[test]

@@ -424,11 +424,11 @@ mod tests {
             (r#"{"at_start":4000000,"programs":[{"bytes":1}]}"#, "classes[0].at_start", "4000000 instances"),
         ] {
             let error = error(&format!(r#"{{"duration":"1h","classes":[{class}]}}"#));
-            assert_eq!(error.json_path, path, "{error}");
+            assert_eq!(&*error.json_path, path, "{error}");
             assert!(error.message.contains(message) && error.help.is_some(), "{error}");
         }
-        assert_eq!(error(r#"{"duration":"0s","classes":[]}"#).json_path, "duration");
-        assert_eq!(error(r#"{"duration":"1s","classes":[]}"#).json_path, "classes");
+        assert_eq!(&*error(r#"{"duration":"0s","classes":[]}"#).json_path, "duration");
+        assert_eq!(&*error(r#"{"duration":"1s","classes":[]}"#).json_path, "classes");
     }
 
     #[test]

@@ -1,0 +1,3 @@
+//! The command line: one file per subcommand, arguments in, calls out.
+
+pub mod trace;
