@@ -95,6 +95,20 @@ impl Run {
         Some(end.saturating_sub(self.start.get(counter).unwrap_or(0)))
     }
 
+    /// Every number of the run by name: `start.MemFree`, `counters.DirectMap4k`, `text.packs_created`.
+    pub fn metrics(&self) -> Vec<(String, u64)> {
+        let counters = |part: &str, counters: &Counters| -> Vec<(String, u64)> {
+            counters.iter().map(|(name, value)| (format!("{part}.{name}"), value)).collect()
+        };
+        let mut metrics = counters("counters", &self.counters);
+        metrics.extend(counters("start", &self.start));
+        if let Ok(Value::Object(text)) = serde_json::to_value(self.text) {
+            metrics
+                .extend(text.into_iter().filter_map(|(name, value)| Some((format!("text.{name}"), value.as_u64()?))));
+        }
+        metrics
+    }
+
     /// How many large pages the replay split: of 2 MiB, and of 1 GiB.
     pub fn splits(&self) -> (u64, u64) {
         (self.growth(LEVEL2_SPLITS).unwrap_or(0), self.growth(LEVEL3_SPLITS).unwrap_or(0))

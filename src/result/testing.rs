@@ -59,6 +59,7 @@ pub fn two_runs() -> ResultDoc {
         ..TextReport::default()
     };
     let packed = TextReport {
+        packs_created: 3,
         executable_pages_at_peak: 2,
         executable_bytes_at_peak: 8192,
         wasted_bytes_at_peak: 4424,
