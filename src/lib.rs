@@ -3,9 +3,13 @@
 
 pub mod cli;
 pub mod diagnostics;
+pub mod files;
 pub mod json;
 pub mod kernel;
+pub mod report;
+pub mod result;
 pub mod rng;
+pub mod scenario;
 pub mod text_alloc;
 pub mod trace;
 pub mod units;

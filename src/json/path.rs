@@ -72,6 +72,15 @@ impl JsonPath {
         self
     }
 
+    /// The path of a part, given as text such as `classes[0].life`; the path itself if that is no path.
+    #[must_use]
+    pub fn join(mut self, part: &str) -> Self {
+        if let Ok(Self(segments)) = Self::parse(part) {
+            self.0.extend(segments);
+        }
+        self
+    }
+
     /// Whether the value at this path is the value at `other`, or a part of it.
     pub fn starts_with(&self, other: &Self) -> bool {
         self.0.starts_with(&other.0)

@@ -19,6 +19,11 @@ impl Complaint {
         Self { message: message.into(), ..Self::default() }
     }
 
+    /// A complaint about a key, whatever its value.
+    pub fn about_key(message: impl Into<String>) -> Self {
+        Self { message: message.into(), help: None, about_key: true }
+    }
+
     /// Says what would be right.
     #[must_use]
     pub fn help(mut self, help: impl Into<String>) -> Self {

@@ -1,0 +1,31 @@
+//! What every room does with files: reading a text with clear errors, and writing a file so that
+//! it appears whole or not at all, also when the user interrupts.
+
+mod atomic;
+mod read;
+
+pub use atomic::{AtomicFile, remove_unfinished, write_all};
+pub use read::{STDIN, Text, find_file, read_text};
+
+use std::io;
+
+use crate::diagnostics::Diagnostic;
+
+/// What went wrong with a file, in the words of a user: `cannot write `x.json`: no space left`.
+fn describe(verb: &str, name: &str, error: &io::Error) -> Diagnostic {
+    use io::ErrorKind::{
+        AlreadyExists, IsADirectory, NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem, StorageFull,
+    };
+    let reason = match error.kind() {
+        NotFound => "no such file or directory".to_owned(),
+        PermissionDenied => "permission denied".to_owned(),
+        IsADirectory => "it is a directory".to_owned(),
+        NotADirectory => "a part of the path is not a directory".to_owned(),
+        StorageFull => "no space left on the device".to_owned(),
+        ReadOnlyFilesystem => "the file system is read-only".to_owned(),
+        AlreadyExists => "something of that name is in the way".to_owned(),
+        // The operating system's text without the `(os error 28)` that Rust adds.
+        _ => error.to_string().split(" (os error").next().unwrap_or_default().to_lowercase(),
+    };
+    Diagnostic::new(format!("cannot {verb} `{name}`: {reason}"))
+}

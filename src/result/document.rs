@@ -1,0 +1,116 @@
+//! The result document.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::counters::{Counters, LEVEL2_SPLITS, LEVEL3_SPLITS};
+use super::series::Sample;
+use super::text::TextReport;
+
+/// The version of the result format that this fragsim reads and writes.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// What fragsim found when it replayed a scenario.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ResultDoc {
+    /// The version of this format.
+    pub schema_version: u32,
+    /// The version of fragsim that wrote the result.
+    pub fragsim: String,
+    /// What was replayed.
+    pub scenario: ScenarioStamp,
+    /// One entry for each allocator and seed, in the scenario's order, seeds ascending within an allocator.
+    pub runs: Vec<Run>,
+}
+
+/// What was replayed, to tell whether two results can be compared.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ScenarioStamp {
+    /// The scenario's name.
+    pub name: String,
+    /// The scenario's comment, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String")]
+    pub comment: Option<String>,
+    /// XXH3-128 of everything in the scenario that can change a result except seed and trace contents, in hexadecimal.
+    pub hash: String,
+    /// XXH3-128 of the trace's contents after decompression, in hexadecimal; empty for a generated trace.
+    pub trace_hash: String,
+    /// The scenario with every default written down, as `fragsim schema scenario` describes it.
+    pub resolved: Value,
+}
+
+/// One allocator on one seed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Run {
+    /// What the scenario calls the allocator.
+    pub allocator: String,
+    /// The allocator's policy.
+    pub policy: String,
+    /// The kernel release whose details applied.
+    pub kernel: String,
+    /// Where the random numbers started.
+    pub seed: u64,
+    /// How the replay ended.
+    pub outcome: Outcome,
+    /// Counters before the first event.
+    pub start: Counters,
+    /// Counters after the last event; splits and flushes count from the start of the replay.
+    pub counters: Counters,
+    /// What became of executable memory.
+    pub text: TextReport,
+    /// Samples in the order of time; the first is the start, the last the end.
+    pub series: Vec<Sample>,
+}
+
+/// How a replay ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Every event was replayed.
+    Completed {},
+    /// The simulated host had no memory left for an event; the counters are those of that moment.
+    OutOfMemory {
+        /// When, in nanoseconds since the start of the replay.
+        time_ns: u64,
+        /// Which event of the trace, counted from 1.
+        event: u64,
+        /// What the memory was for.
+        message: String,
+    },
+}
+
+impl ResultDoc {
+    /// A result of this fragsim.
+    pub fn new(scenario: ScenarioStamp, runs: Vec<Run>) -> Self {
+        Self { schema_version: SCHEMA_VERSION, fragsim: env!("CARGO_PKG_VERSION").to_owned(), scenario, runs }
+    }
+}
+
+impl Run {
+    /// How much a counter has grown during the replay; `None` if the result does not have it, 0 if it fell.
+    pub fn growth(&self, counter: &str) -> Option<u64> {
+        let end = self.counters.get(counter)?;
+        Some(end.saturating_sub(self.start.get(counter).unwrap_or(0)))
+    }
+
+    /// Every number of the run by name: `start.MemFree`, `counters.DirectMap4k`, `text.packs_created`.
+    pub fn metrics(&self) -> Vec<(String, u64)> {
+        let counters = |part: &str, counters: &Counters| -> Vec<(String, u64)> {
+            counters.iter().map(|(name, value)| (format!("{part}.{name}"), value)).collect()
+        };
+        let mut metrics = counters("counters", &self.counters);
+        metrics.extend(counters("start", &self.start));
+        if let Ok(Value::Object(text)) = serde_json::to_value(self.text) {
+            metrics
+                .extend(text.into_iter().filter_map(|(name, value)| Some((format!("text.{name}"), value.as_u64()?))));
+        }
+        metrics
+    }
+
+    /// How many large pages the replay split: of 2 MiB, and of 1 GiB.
+    pub fn splits(&self) -> (u64, u64) {
+        (self.growth(LEVEL2_SPLITS).unwrap_or(0), self.growth(LEVEL3_SPLITS).unwrap_or(0))
+    }
+}
