@@ -8,16 +8,19 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::trace_table::stat_rows;
 use crate::diagnostics::Diagnostic;
-use crate::json::{Document, JsonPath, typed};
+use crate::files::{STDIN, Text, find_file, read_text};
+use crate::json::{Complaint, Document, JsonPath, typed};
 use crate::trace::generate::{Class, Preset};
 use crate::trace::import::{AliveBefore, from_perf_script};
 use crate::trace::{
     Generate, Generated, NamedEvent, TraceCheck, TraceFile, TraceHeader, TraceReader, TraceStat, TraceWriter,
 };
-use crate::units::SimDuration;
+use crate::units::{Bytes, SimDuration};
 
-/// The name that stands for standard input or output.
-const STANDARD: &str = "-";
+/// The name that stands for standard output.
+const STDOUT: &str = "-";
+/// Largest specification that is read.
+const MAX_SPEC_BYTES: Bytes = Bytes::new(16 << 20);
 /// Bytes that are read or written at once.
 const BLOCK_BYTES: usize = 256 * 1024;
 
@@ -78,7 +81,7 @@ pub struct ImportArgs {
     /// The recording; `-` for standard input
     file: PathBuf,
     /// Where the trace goes, compressed if the name ends in `.zst`; `-` for standard output
-    #[arg(long, short, default_value = STANDARD)]
+    #[arg(long, short, default_value = STDOUT)]
     output: PathBuf,
     /// What to do with programs that were loaded before the recording began
     #[arg(long, value_enum, default_value_t = EarlyPrograms::LoadAtStart)]
@@ -152,7 +155,7 @@ pub struct GenArgs {
     #[arg(long, default_value_t = 1, value_name = "N")]
     seed: u64,
     /// Where the trace goes, compressed if the name ends in `.zst`; `-` for standard output
-    #[arg(long, short, default_value = STANDARD)]
+    #[arg(long, short, default_value = STDOUT)]
     output: PathBuf,
 }
 
@@ -250,7 +253,8 @@ fn generate(args: &GenArgs, out: &mut dyn Write) -> Result<TraceOutcome, TraceFa
     let one_day = SimDuration::from_millis(24 * 60 * 60 * 1000);
     let (mut generate, document) = match &args.spec {
         Some(path) => {
-            let document = Document::new(path.display().to_string(), read_text(path)?);
+            let Text { name, text } = read_text(path, "a specification", MAX_SPEC_BYTES)?;
+            let document = Document::new(name, text);
             let value = document.value()?;
             let spec = typed::<Generate>(&value).map_err(|(at, complaint)| document.complain(&at, complaint))?;
             (spec, Some(document))
@@ -277,7 +281,7 @@ fn class_name(class: &Class) -> &str {
 /// The problem with its place in the file that the specification came from.
 fn in_document(document: &Document, problem: Diagnostic) -> Diagnostic {
     let path = JsonPath::parse(&problem.json_path).unwrap_or_default();
-    let mut complaint = crate::json::Complaint::new(problem.message);
+    let mut complaint = Complaint::new(problem.message);
     complaint.help = problem.help;
     document.complain(&path, complaint)
 }
@@ -294,7 +298,7 @@ fn write_trace(
     events: impl Iterator<Item = NamedEvent>,
     out: &mut dyn Write,
 ) -> Result<(), TraceFailure> {
-    if path.as_os_str() == STANDARD {
+    if path.as_os_str() == STDOUT {
         let mut writer = TraceWriter::new(io::BufWriter::with_capacity(BLOCK_BYTES, out), header)?;
         for event in events {
             writer.write(&event, &[])?;
@@ -302,32 +306,21 @@ fn write_trace(
         writer.into_inner()?;
         return Ok(());
     }
-    let write = || -> io::Result<()> {
-        let mut writer = TraceWriter::new(TraceFile::create(path)?, header)?;
-        for event in events {
-            writer.write(&event, &[])?;
-        }
-        writer.into_inner()?.finish()
-    };
-    write().map_err(|error| cannot("write", path, &error).into())
+    let failed = |error: io::Error| cannot("write", path, &error);
+    let mut writer = TraceWriter::new(TraceFile::create(path)?, header).map_err(failed)?;
+    for event in events {
+        writer.write(&event, &[]).map_err(failed)?;
+    }
+    Ok(writer.into_inner().map_err(failed)?.finish()?)
 }
 
+/// A recording to import; `-` is standard input.
 fn open(path: &Path) -> Result<Box<dyn Read>, Diagnostic> {
-    if path.as_os_str() == STANDARD {
+    if path.as_os_str() == STDIN {
         return Ok(Box::new(io::stdin()));
     }
-    let file = File::open(path).map_err(|error| cannot("open", path, &error))?;
-    if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
-        let diagnostic = Diagnostic::new("this is a directory").in_file(path.display().to_string());
-        return Err(diagnostic.help("name a file, or `-` for standard input"));
-    }
-    Ok(Box::new(file))
-}
-
-fn read_text(path: &Path) -> Result<String, Diagnostic> {
-    let mut text = String::new();
-    open(path)?.read_to_string(&mut text).map_err(|error| cannot("read", path, &error))?;
-    Ok(text)
+    find_file(path, "a recording")?;
+    Ok(Box::new(File::open(path).map_err(|error| cannot("open", path, &error))?))
 }
 
 fn cannot(what: &str, path: &Path, error: &io::Error) -> Diagnostic {
