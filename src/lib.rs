@@ -7,6 +7,7 @@ pub mod direct_map;
 pub mod files;
 pub mod json;
 pub mod kernel;
+pub mod memory;
 pub mod report;
 pub mod result;
 pub mod rng;
