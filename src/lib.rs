@@ -8,6 +8,7 @@ pub mod files;
 pub mod json;
 pub mod kernel;
 pub mod memory;
+pub mod replay;
 pub mod report;
 pub mod result;
 pub mod rng;

@@ -231,6 +231,8 @@ impl Order {
     pub const MAX: Self = Self(10);
     /// The order of a pageblock with 2 MiB huge pages (`pageblock_order`).
     pub const PAGEBLOCK: Self = Self(9);
+    /// The order of larger slabs (`PAGE_ALLOC_COSTLY_ORDER`, `slub_max_order`), 32 KiB.
+    pub const SLAB: Self = Self(3);
     /// A single base page.
     pub const ZERO: Self = Self(0);
 

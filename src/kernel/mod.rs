@@ -1,5 +1,244 @@
 //! A kernel release: memory, direct map and one text allocator put together.
+//!
+//! [`Kernel::boot`] brings a host up, [`Kernel::apply`] lets one event of a trace happen to it, and
+//! [`Kernel::finish`] completes what the kernel defers, such as the free of a program after a grace period.
 
+mod boot;
+mod companions;
+mod machine;
+mod modules;
+mod program;
 mod release;
+mod rox_cache;
+mod trampolines;
+mod users;
 
-pub use release::{Release, release_names};
+use rustc_hash::FxHashMap;
+
+pub use boot::HostSetup;
+pub use program::Program;
+pub use release::{Frees, Modules, PageEra, Release, Trampolines, Vmalloc, release_names};
+
+use crate::direct_map::{CallEnd, CounterView, DirectMapCounters, Flushes, Leaf, PermChange, Walk};
+use crate::memory::MemoryError;
+use crate::text_alloc::{ImageBytes, NoText, TextAllocator, TextUsage};
+use crate::trace::{EventKind, Load, Permission, ProgId, SetMemory};
+use companions::Companions;
+use machine::Machine;
+use modules::ModuleTable;
+use trampolines::{TrampolineImage, TrampolineTable};
+
+/// Work that the kernel does later.
+#[derive(Clone, Debug)]
+pub enum Deferred {
+    /// The free of a program, after an RCU grace period (`bpf_prog_put` -> `bpf_prog_free_deferred`).
+    Program(Program),
+    /// The free of a trampoline's image, after an RCU-tasks grace period (`bpf_tramp_image_put`).
+    Trampoline(OldTrampoline),
+}
+
+/// A trampoline's image that is no longer used.
+#[derive(Clone, Debug)]
+pub struct OldTrampoline(TrampolineImage);
+
+/// Everything that can be read off a host at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Observation {
+    /// Entries of the direct map and splits.
+    pub map: DirectMapCounters,
+    /// TLB flushes since the trace started.
+    pub flushes: Flushes,
+    /// Page-table pages that splits have taken.
+    pub table_pages: u64,
+    /// Free pages (`MemFree`).
+    pub free_pages: u64,
+    /// What the text allocator holds.
+    pub text: TextUsage,
+    /// Programs that are loaded; those waiting for their free do not count.
+    pub programs_alive: u64,
+    /// Pages that programs hold apart from their images.
+    pub companion_pages: u64,
+    /// Pages that other users of memory hold.
+    pub user_pages: u64,
+}
+
+/// A running host.
+#[derive(Debug)]
+pub struct Kernel {
+    machine: Machine,
+    text: Box<dyn TextAllocator>,
+    companions: Companions,
+    programs: FxHashMap<ProgId, Program>,
+    images: u64,
+    modules: ModuleTable,
+    trampolines: TrampolineTable,
+    cpus: u32,
+    next_cpu: u32,
+}
+
+impl std::fmt::Debug for dyn TextAllocator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TextAllocator").field("usage", &self.usage()).finish()
+    }
+}
+
+impl Kernel {
+    /// Boots a host with this text allocator.
+    ///
+    /// # Errors
+    /// [`MemoryError`] if the start state does not fit the machine.
+    pub fn boot(setup: &HostSetup<'_>, mut text: Box<dyn TextAllocator>) -> Result<Self, MemoryError> {
+        let mut machine = boot::machine(setup)?;
+        if setup.boot_program {
+            // Without room for it the kernel logs an error and goes on.
+            text.load(&mut machine, boot::BOOT_PROGRAM).ok();
+        }
+        machine.map.start_running();
+        machine.flushes = Flushes::default();
+        machine.table_pages = 0;
+        Ok(Self {
+            machine,
+            text,
+            companions: Companions::new(setup.release.aux_bytes_per_insn),
+            programs: FxHashMap::default(),
+            images: 0,
+            modules: ModuleTable::default(),
+            trampolines: TrampolineTable::default(),
+            cpus: setup.cpus.max(1),
+            next_cpu: 0,
+        })
+    }
+
+    /// Lets an event happen; returns work that is due after a grace period.
+    ///
+    /// Unloading what is not loaded does nothing: traces are checked where they are read.
+    ///
+    /// # Errors
+    /// [`NoText`] if the host runs out of memory; it is in no defined state then.
+    #[inline]
+    pub fn apply(&mut self, event: &EventKind) -> Result<Option<Deferred>, NoText> {
+        match event {
+            EventKind::Load(load) => self.load(load).map(|()| None),
+            EventKind::Unload { id } => Ok(self.unload(*id)),
+            other => self.apply_rare(other),
+        }
+    }
+
+    fn load(&mut self, load: &Load) -> Result<(), NoText> {
+        if self.cpus > 1 {
+            self.machine.memory.set_cpu(self.next_cpu);
+            self.next_cpu = (self.next_cpu + 1) % self.cpus;
+        }
+        let program = Program::load(&mut self.machine, &mut self.companions, self.text.as_mut(), load)?;
+        self.images += program.images();
+        if let Some(old) = self.programs.insert(load.id, program) {
+            old.free(&mut self.machine, &mut self.companions, self.text.as_mut());
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn unload(&mut self, id: ProgId) -> Option<Deferred> {
+        self.programs.remove(&id).map(Deferred::Program)
+    }
+
+    fn apply_rare(&mut self, event: &EventKind) -> Result<Option<Deferred>, NoText> {
+        let machine = &mut self.machine;
+        let old = match event {
+            EventKind::Load(_) | EventKind::Unload { .. } => None,
+            EventKind::ModuleLoad(module) => {
+                self.modules.load(machine, module)?;
+                None
+            }
+            EventKind::ModuleUnload { id } => {
+                self.modules.unload(machine, *id);
+                None
+            }
+            EventKind::TrampolineAttach { id, image_bytes } | EventKind::TrampolineUpdate { id, image_bytes } => {
+                self.trampolines.set(machine, self.text.as_mut(), *id, ImageBytes::new(*image_bytes))?
+            }
+            EventKind::TrampolineDetach { id } => self.trampolines.remove(*id),
+            EventKind::MemoryTake(take) => {
+                let Machine { users, memory, .. } = machine;
+                users.take(memory, take).map_err(|error| NoText { pages: take.pages, free_pages: error.free_pages })?;
+                None
+            }
+            EventKind::MemoryGive(given) => {
+                let Machine { users, memory, .. } = machine;
+                users.give(memory, given);
+                None
+            }
+            EventKind::SetMemory(change) => {
+                set_memory(machine, change);
+                None
+            }
+        };
+        Ok(old.map(|image| Deferred::Trampoline(OldTrampoline(image))))
+    }
+
+    /// Completes deferred work.
+    pub fn finish(&mut self, work: Deferred) {
+        match work {
+            Deferred::Program(program) => program.free(&mut self.machine, &mut self.companions, self.text.as_mut()),
+            Deferred::Trampoline(OldTrampoline(image)) => {
+                trampolines::free(&mut self.machine, self.text.as_mut(), image);
+            }
+        }
+    }
+
+    /// Programs that are loaded.
+    #[inline]
+    pub fn programs_alive(&self) -> u64 {
+        self.programs.len() as u64
+    }
+
+    /// Images made since the trace started.
+    pub const fn images_loaded(&self) -> u64 {
+        self.images
+    }
+
+    /// Pages that programs hold apart from their images.
+    #[inline]
+    pub fn companion_pages(&self) -> u64 {
+        self.companions.pages()
+    }
+
+    /// What the text allocator holds now.
+    #[inline]
+    pub fn text_usage(&self) -> TextUsage {
+        self.text.usage()
+    }
+
+    /// Everything that can be read off the host now.
+    pub fn observe(&self, view: CounterView) -> Observation {
+        Observation {
+            map: self.machine.map.counters(view),
+            flushes: self.machine.flushes,
+            table_pages: self.machine.table_pages,
+            free_pages: self.machine.memory.free_pages(),
+            text: self.text.usage(),
+            programs_alive: self.programs_alive(),
+            companion_pages: self.companions.pages(),
+            user_pages: self.machine.users.pages(),
+        }
+    }
+
+    /// The direct map's entries in ascending order.
+    pub fn leaves(&self) -> impl Iterator<Item = Leaf> + '_ {
+        self.machine.map.leaves()
+    }
+}
+
+/// A raw permission change on frames of the direct map.
+fn set_memory(machine: &mut Machine, change: &SetMemory) {
+    let era = machine.release.cpa;
+    let (perms, walk) = match change.to {
+        Permission::ReadOnly => (PermChange::read_only(era), Walk::Range),
+        Permission::ReadWrite => (PermChange::read_write(), Walk::Range),
+        Permission::NotPresent => (PermChange::not_present(era), Walk::Range),
+        Permission::Present => (PermChange::present(), Walk::Range),
+        Permission::Split4K => (PermChange::keep_4k(era), Walk::Force4k),
+    };
+    let done = machine.change(change.range, perms, walk);
+    machine.flushes.account(done, CallEnd::Direct);
+}

@@ -1,6 +1,64 @@
 //! Kernel releases by name, and what differs between them.
 
-use crate::text_alloc::Policy;
+use crate::direct_map::CpaEra;
+use crate::text_alloc::{GiveBack, Policy};
+
+/// How `vmalloc` gets the pages of an ordinary area (`mm/vmalloc.c:vm_area_alloc_pages`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Vmalloc {
+    /// Order-0 pages one after another.
+    SinglePages,
+    /// Large orders first, cut into single pages (about 6.19).
+    LargeOrdersFirst,
+}
+
+/// How freed pages of an area reach the page allocator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Frees {
+    /// Each through the per-CPU list.
+    PageByPage,
+    /// Contiguous runs at once (`free_pages_bulk@7.2`).
+    ContiguousRuns,
+}
+
+/// How a release's page allocator keeps its per-CPU lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PageEra {
+    /// One list per migrate type for order 0 (up to 5.12).
+    V5_10,
+    /// Lists for orders 0 to 3 and huge pages (5.13 to 5.17).
+    V5_15,
+    /// The list that overflows is drained first (5.18 to 5.19).
+    V5_18,
+    /// As before (6.0 to 6.6).
+    V6_1,
+    /// Lists that grow and shrink by themselves (6.7 to 7.1).
+    V6_12,
+    /// A new batch formula (7.2).
+    V7_2,
+}
+
+/// Memory of BPF trampolines (`kernel/bpf/trampoline.c`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trampolines {
+    /// A page of its own that stays writable: nothing splits until it is freed (5.10).
+    WritablePage,
+    /// A page of its own, read-only and executable (6.1).
+    RoxPage,
+    /// A piece of a pack (`arch_alloc_bpf_trampoline@6.12`).
+    InPack,
+}
+
+/// Memory of modules (`kernel/module`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Modules {
+    /// One area for the module, one for its init part (up to 6.3).
+    CoreAndInit,
+    /// One area per type of memory (6.4 to 6.14).
+    PerType,
+    /// The same, but text comes from the read-only executable cache (6.15).
+    TextInCache,
+}
 
 /// A kernel release that a scenario can name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,16 +69,122 @@ pub struct Release {
     pub summary: &'static str,
     /// The text allocator that it shipped with.
     pub policy: Policy,
+    /// How a freed huge pack returns.
+    pub give_back: GiveBack,
+    /// What permission changes do to the alias in the direct map.
+    pub cpa: CpaEra,
+    /// Per-CPU page lists.
+    pub pages: PageEra,
+    /// Pages of ordinary areas.
+    pub vmalloc: Vmalloc,
+    /// The way back of such pages.
+    pub frees: Frees,
+    /// Trampolines.
+    pub trampolines: Trampolines,
+    /// Modules.
+    pub modules: Modules,
+    /// Bytes of verifier scratch per instruction (`sizeof(struct bpf_insn_aux_data)`).
+    pub aux_bytes_per_insn: u64,
+    /// Entries of the high kernel map that boot splits; they are counted with the direct map.
+    pub high_map_splits: u64,
 }
 
+/// The eldest release described; each later one says only what it changed.
+const V5_10: Release = Release {
+    name: "5.10",
+    summary: "whole pages per image; /proc/vmstat has no split counters yet",
+    policy: Policy::PerProg,
+    give_back: GiveBack::Pages,
+    cpa: CpaEra::UpTo6_1,
+    pages: PageEra::V5_10,
+    vmalloc: Vmalloc::SinglePages,
+    frees: Frees::PageByPage,
+    trampolines: Trampolines::WritablePage,
+    modules: Modules::CoreAndInit,
+    aux_bytes_per_insn: 48,
+    high_map_splits: 5,
+};
+const V5_15: Release =
+    Release { name: "5.15", summary: "whole pages per image", pages: PageEra::V5_15, aux_bytes_per_insn: 64, ..V5_10 };
+const V5_17: Release = Release { name: "5.17", ..V5_15 };
+const V5_18_RC1: Release = Release {
+    name: "5.18-rc1",
+    summary: "packs of one 2 MiB huge page, freed as one block",
+    policy: Policy::Pack2m,
+    give_back: GiveBack::Blocks,
+    ..V5_17
+};
+const V5_18: Release = Release {
+    name: "5.18",
+    summary: "packs of one 4 KiB page",
+    policy: Policy::Pack4k,
+    pages: PageEra::V5_18,
+    ..V5_17
+};
+const V5_19: Release = Release { name: "5.19", ..V5_18 };
+const V6_0: Release = Release {
+    name: "6.0",
+    summary: "packs of 2 MiB made of single pages; trampolines on read-only pages",
+    policy: Policy::PackVmalloc,
+    pages: PageEra::V6_1,
+    trampolines: Trampolines::RoxPage,
+    aux_bytes_per_insn: 72,
+    ..V5_19
+};
+const V6_1: Release = Release { name: "6.1", ..V6_0 };
+const V6_6: Release = Release {
+    name: "6.6",
+    summary: "packs of 2 MiB made of single pages; modules in one area per type of memory",
+    cpa: CpaEra::From6_6,
+    modules: Modules::PerType,
+    ..V6_1
+};
+const V6_12: Release = Release {
+    name: "6.12",
+    summary: "packs of 2 MiB made of single pages; trampolines inside packs",
+    pages: PageEra::V6_12,
+    trampolines: Trampolines::InPack,
+    aux_bytes_per_insn: 80,
+    high_map_splits: 4,
+    ..V6_6
+};
+const V6_14: Release = Release { name: "6.14", ..V6_12 };
+const V6_15: Release = Release {
+    name: "6.15",
+    summary: "as 6.12, but module text comes from the read-only executable cache",
+    cpa: CpaEra::From6_15,
+    modules: Modules::TextInCache,
+    ..V6_14
+};
+const V6_16: Release = Release { name: "6.16", ..V6_15 };
+const V6_18: Release = Release { name: "6.18", ..V6_15 };
+const V6_19: Release = Release {
+    name: "6.19",
+    summary: "packs of single mappings over one 2 MiB block",
+    policy: Policy::PackContig,
+    vmalloc: Vmalloc::LargeOrdersFirst,
+    ..V6_18
+};
+const V7_0: Release = Release { name: "7.0", ..V6_19 };
+const V7_2: Release = Release {
+    name: "7.2",
+    summary: "packs of single mappings over one 2 MiB block, freed in contiguous runs",
+    pages: PageEra::V7_2,
+    frees: Frees::ContiguousRuns,
+    high_map_splits: 5,
+    ..V7_0
+};
+const V7_3: Release = Release {
+    name: "7.3",
+    summary: "packs are pieces of the read-only executable cache of 2 MiB pages",
+    policy: Policy::ExecmemRox,
+    ..V7_2
+};
+
 /// Every release, oldest first.
-const RELEASES: [Release; 6] = [
-    Release { name: "5.10", summary: "whole pages per image; no split counters in vmstat", policy: Policy::PerProg },
-    Release { name: "5.17", summary: "whole pages per image", policy: Policy::PerProg },
-    Release { name: "5.18", summary: "packs of 4 KiB", policy: Policy::Pack4k },
-    Release { name: "6.1", summary: "packs of 2 MiB made of single pages", policy: Policy::PackVmalloc },
-    Release { name: "6.12", summary: "packs of 2 MiB made of single pages", policy: Policy::PackVmalloc },
-    Release { name: "7.3", summary: "packs inside the read-only executable cache", policy: Policy::ExecmemRox },
+static RELEASES: [Release; 18] = [
+    V5_10, V5_15, V5_17, V5_18_RC1, V5_18, V5_19, V6_0, V6_1, V6_6, V6_12, V6_14, V6_15, V6_16, V6_18, V6_19, V7_0,
+    V7_2, V7_3,
 ];
 
 impl Release {
@@ -41,4 +205,27 @@ impl Release {
 /// The names of all releases, oldest first.
 pub fn release_names() -> impl Iterator<Item = &'static str> {
     RELEASES.iter().map(|release| release.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_the_default_exists() {
+        let mut names: Vec<_> = Release::all().iter().map(|release| release.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Release::all().len());
+        assert!(Release::named(Release::DEFAULT).is_some());
+        assert_eq!(Release::named("6"), None);
+    }
+
+    #[test]
+    fn every_shipped_policy_belongs_to_a_release() {
+        for policy in Policy::ALL {
+            let shipped = Release::all().iter().any(|release| release.policy == policy);
+            assert_eq!(shipped, policy != Policy::Pack2mFixed, "{policy:?}");
+        }
+    }
 }

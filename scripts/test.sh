@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Everything that must hold before a change lands: formatting, lints, tests, documentation, licences.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+step() { printf '\n== %s\n' "$*"; "$@"; }
+
+step cargo fmt --check
+step cargo clippy --locked --all-targets -- -D warnings
+step cargo test --locked
+RUSTDOCFLAGS="-D warnings" step cargo doc --locked --no-deps
+if command -v cargo-deny >/dev/null; then
+  step cargo deny --locked check licenses bans sources
+else
+  echo "cargo-deny is not installed: licences and sources were not checked"
+fi

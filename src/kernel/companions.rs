@@ -1,0 +1,184 @@
+//! Kernel memory that comes along with every load.
+//!
+//! A load takes more than its image: pages for the program itself, scratch for the verifier that goes back before
+//! the image is allocated, and slab objects. All of it is unmovable and comes from the same lists as the image, so it
+//! moves the place where the next image lands; without it every allocator would look better than it is.
+//!
+//! The shape is read off recordings of Debian's 5.10.262 (a thousand programs of two instructions, each frame logged):
+//! consecutive images stand two frames apart (the program's own page between them, the scratch page reused by the
+//! image), every 32nd load takes eight more (an order-3 slab of 1 KiB objects, `struct bpf_prog_aux`), and about every
+//! fifth one more page (small objects). After all programs are gone the slabs stay with their caches.
+
+use super::machine::Machine;
+use crate::memory::MigrateType;
+use crate::text_alloc::NoText;
+use crate::units::{Order, PAGE_BYTES, Pfn, PfnRange};
+
+/// Bytes of a BPF instruction (`struct bpf_insn`).
+const INSN_BYTES: u64 = 8;
+/// `offsetof(struct bpf_prog, insns)`, the header before the instructions (`include/linux/bpf.h@6.1`).
+const PROG_HEADER_BYTES: u64 = 72;
+/// x86 bytes per BPF instruction where a trace does not tell the instructions (2 instructions take 20 to 23 bytes,
+/// straight-line code 4.26 per instruction: recorded, 5.10 to 7.3).
+const JITED_BYTES_PER_INSN: u64 = 5;
+
+/// A slab cache as the page allocator sees it: it grows, and keeps what it has (`min_partial` and per-CPU partial
+/// lists; recorded: unloading a thousand programs returns their pages but not the slabs).
+#[derive(Clone, Copy, Debug)]
+struct Slab {
+    order: Order,
+    objects_per_slab: u64,
+    in_use: u64,
+    capacity: u64,
+    pages: u64,
+}
+
+impl Slab {
+    const fn new(order: Order, object_bytes: u64) -> Self {
+        Self { order, objects_per_slab: (PAGE_BYTES << order.get()) / object_bytes, in_use: 0, capacity: 0, pages: 0 }
+    }
+
+    #[inline]
+    fn take(&mut self, machine: &mut Machine) -> Result<(), NoText> {
+        if self.in_use == self.capacity {
+            machine.slab(self.order)?;
+            self.capacity += self.objects_per_slab;
+            self.pages += self.order.pages();
+        }
+        self.in_use += 1;
+        Ok(())
+    }
+
+    #[inline]
+    fn give(&mut self) {
+        self.in_use -= 1;
+    }
+}
+
+/// Slab caches that programs live in, and the scratch rule of the release.
+#[derive(Clone, Debug)]
+pub(super) struct Companions {
+    /// `struct bpf_prog_aux`, from kmalloc-1k.
+    aux: Slab,
+    /// Everything small: `vm_struct`, `vmap_area`, `file`, `dentry` and the like, 832 bytes a program.
+    small: Slab,
+    aux_bytes_per_insn: u64,
+    program_pages: u64,
+    scratch: Vec<PfnRange>,
+}
+
+/// Pages of a program itself, held while it is loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum ProgramPages {
+    /// One page, the rule.
+    One(Pfn),
+    /// Several, in virtual order.
+    Many(Box<[PfnRange]>),
+}
+
+/// Instructions of a program whose trace tells only the length of its images.
+pub(super) const fn guessed_insns(image_bytes: u64) -> u64 {
+    image_bytes.div_ceil(JITED_BYTES_PER_INSN)
+}
+
+/// Pages of `struct bpf_prog` with its instructions (`bpf_prog_alloc`: whole pages of vmalloc memory).
+pub(super) const fn program_pages(insns: u64) -> u64 {
+    (PROG_HEADER_BYTES + insns * INSN_BYTES).div_ceil(PAGE_BYTES)
+}
+
+impl Companions {
+    pub(super) const fn new(aux_bytes_per_insn: u64) -> Self {
+        Self {
+            aux: Slab::new(Order::SLAB, 1024),
+            small: Slab::new(Order::ZERO, 832),
+            aux_bytes_per_insn,
+            program_pages: 0,
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Slab objects and pages for a program of this many instructions.
+    #[inline]
+    pub(super) fn take_program(&mut self, machine: &mut Machine, insns: u64) -> Result<ProgramPages, NoText> {
+        self.take_objects(machine)?;
+        let pages = program_pages(insns);
+        self.program_pages += pages;
+        if pages == 1 {
+            return machine.page().map(ProgramPages::One);
+        }
+        let mut runs = Vec::new();
+        machine.single_pages(pages, &mut runs)?;
+        Ok(ProgramPages::Many(runs.into()))
+    }
+
+    /// Slab objects alone, for a program whose pages are an area (interpreted programs).
+    pub(super) fn take_objects(&mut self, machine: &mut Machine) -> Result<(), NoText> {
+        self.aux.take(machine)?;
+        self.small.take(machine)
+    }
+
+    /// Gives slab objects back.
+    #[inline]
+    pub(super) fn give_objects(&mut self) {
+        self.aux.give();
+        self.small.give();
+    }
+
+    /// Gives a program's pages and slab objects back.
+    #[inline]
+    pub(super) fn give_program(&mut self, machine: &mut Machine, pages: ProgramPages) {
+        self.give_objects();
+        match pages {
+            ProgramPages::One(pfn) => {
+                self.program_pages -= 1;
+                machine.memory.free_page(pfn);
+            }
+            ProgramPages::Many(runs) => {
+                for pfn in runs.iter().flat_map(|run| run.iter()) {
+                    self.program_pages -= 1;
+                    machine.memory.free_page(pfn);
+                }
+            }
+        }
+    }
+
+    /// The verifier's array of one `bpf_insn_aux_data` per instruction (`vzalloc` in `bpf_check`).
+    #[inline]
+    pub(super) fn take_scratch(&mut self, machine: &mut Machine, insns: u64) -> Result<(), NoText> {
+        debug_assert!(self.scratch.is_empty(), "one program is verified at a time");
+        let pages = (insns * self.aux_bytes_per_insn).div_ceil(PAGE_BYTES).max(1);
+        if pages == 1 {
+            self.scratch.push(PfnRange::with_len(machine.page()?, 1));
+            return Ok(());
+        }
+        machine.single_pages(pages, &mut self.scratch)
+    }
+
+    /// Frees the scratch in the order of its pages (`vfree`), so that the last page is the next one handed out.
+    #[inline]
+    pub(super) fn give_scratch(&mut self, machine: &mut Machine) {
+        for run in self.scratch.drain(..) {
+            for pfn in run.iter() {
+                machine.memory.free_page(pfn);
+            }
+        }
+    }
+
+    /// Pages held for programs apart from their images.
+    pub(super) fn pages(&self) -> u64 {
+        self.program_pages + self.aux.pages + self.small.pages
+    }
+}
+
+impl Machine {
+    /// A new slab (`allocate_slab`): unmovable, single pages if the large order fails.
+    fn slab(&mut self, order: Order) -> Result<(), NoText> {
+        if order > Order::ZERO && self.memory.alloc_block(order, MigrateType::Unmovable).is_ok() {
+            return Ok(());
+        }
+        for _ in 0..order.pages() {
+            self.page()?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,324 @@
+//! Memory, direct map and kernel areas of one simulated host.
+
+use super::release::{Frees, Release, Vmalloc};
+use super::rox_cache::RoxCache;
+use super::users::MemoryUsers;
+use crate::direct_map::{CallEnd, Change, CpaEra, DirectMap, Flushes, PermChange, Walk};
+use crate::memory::{Memory, MigrateType, OutOfMemory};
+use crate::text_alloc::{AreaId, AreaRequest, Areas, Backing, GiveBack, NoText, TextPerms};
+use crate::units::{Order, PAGES_PER_2M, Pfn, PfnRange};
+
+/// How an area is mapped in its own virtual range.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mapping {
+    /// By 4 KiB entries.
+    Single,
+    /// By 2 MiB entries, one per block.
+    Huge,
+}
+
+/// The frames of an area in virtual order; the first run stands apart so that small areas need no heap.
+#[derive(Clone, Debug)]
+struct Frames {
+    first: PfnRange,
+    rest: Vec<PfnRange>,
+}
+
+impl Frames {
+    fn one(run: PfnRange) -> Self {
+        Self { first: run, rest: Vec::new() }
+    }
+
+    fn many(runs: &[PfnRange]) -> Self {
+        match runs.split_first() {
+            Some((first, rest)) => Self { first: *first, rest: rest.to_vec() },
+            None => Self::one(PfnRange::default()),
+        }
+    }
+
+    fn runs(&self) -> impl Iterator<Item = PfnRange> + '_ {
+        std::iter::once(self.first).chain(self.rest.iter().copied())
+    }
+}
+
+/// An open area.
+#[derive(Clone, Debug)]
+struct Area {
+    frames: Frames,
+    mapping: Mapping,
+    reset_on_free: bool,
+}
+
+/// A simulated host without its text allocator.
+#[derive(Debug)]
+pub(super) struct Machine {
+    pub(super) memory: Memory,
+    pub(super) map: DirectMap,
+    pub(super) release: &'static Release,
+    pub(super) users: MemoryUsers,
+    pub(super) flushes: Flushes,
+    /// Page-table pages that splits took.
+    pub(super) table_pages: u64,
+    pub(super) rox: RoxCache,
+    nodes: u64,
+    areas: Vec<Option<Area>>,
+    free_ids: Vec<AreaId>,
+    runs: Vec<PfnRange>,
+}
+
+impl Machine {
+    pub(super) fn new(
+        memory: Memory,
+        map: DirectMap,
+        release: &'static Release,
+        nodes: u64,
+        users: MemoryUsers,
+    ) -> Self {
+        Self {
+            memory,
+            map,
+            release,
+            users,
+            flushes: Flushes::default(),
+            table_pages: 0,
+            rox: RoxCache::default(),
+            nodes,
+            areas: Vec::new(),
+            free_ids: Vec::new(),
+            runs: Vec::new(),
+        }
+    }
+
+    /// One page for the kernel; takes page cache back if there is none.
+    #[inline]
+    pub(super) fn page(&mut self) -> Result<Pfn, NoText> {
+        match self.memory.alloc_page(MigrateType::Unmovable) {
+            Ok(pfn) => Ok(pfn),
+            Err(error) => {
+                self.reclaim(1, &error)?;
+                self.memory.alloc_page(MigrateType::Unmovable).map_err(no_text)
+            }
+        }
+    }
+
+    /// Single pages for the kernel in the order they come, appended to `runs`.
+    pub(super) fn single_pages(&mut self, pages: u64, runs: &mut Vec<PfnRange>) -> Result<(), NoText> {
+        match self.memory.alloc_bulk(pages, MigrateType::Unmovable, runs) {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                self.reclaim(pages, &error)?;
+                self.memory.alloc_bulk(pages, MigrateType::Unmovable, runs).map_err(no_text)
+            }
+        }
+    }
+
+    /// Drops page cache, the oldest first, so that at least `pages` pages come free.
+    fn reclaim(&mut self, pages: u64, error: &OutOfMemory) -> Result<(), NoText> {
+        if self.users.drop_page_cache(&mut self.memory, pages) {
+            return Ok(());
+        }
+        Err(NoText { pages, free_pages: error.free_pages })
+    }
+
+    /// Changes direct-map permissions; splits take their page-table pages at once.
+    #[inline]
+    pub(super) fn change(&mut self, run: PfnRange, change: PermChange, walk: Walk) -> Change {
+        let done = self.map.change(run, change, walk);
+        for _ in 0..done.table_pages() {
+            // Without a page the kernel's split fails and the host is beyond this model; the split is kept.
+            if self.page().is_ok() {
+                self.table_pages += 1;
+            }
+        }
+        done
+    }
+
+    fn insert(&mut self, area: Area) -> AreaId {
+        match self.free_ids.pop() {
+            Some(id) => {
+                self.areas[id.0 as usize] = Some(area);
+                id
+            }
+            None => {
+                self.areas.push(Some(area));
+                AreaId(self.areas.len() as u32 - 1)
+            }
+        }
+    }
+
+    fn open_single(&mut self, request: AreaRequest) -> Result<AreaId, NoText> {
+        let frames = if request.pages == 1 {
+            Frames::one(PfnRange::with_len(self.page()?, 1))
+        } else {
+            let mut runs = std::mem::take(&mut self.runs);
+            runs.clear();
+            let taken = self.single_pages(request.pages, &mut runs);
+            let frames = Frames::many(&runs);
+            self.runs = runs;
+            taken?;
+            frames
+        };
+        Ok(self.insert(Area { frames, mapping: Mapping::Single, reset_on_free: request.reset_on_free }))
+    }
+
+    /// Large orders first, each at most as large as what is left; after a failure only smaller ones
+    /// (`vm_area_alloc_pages@7.2`); single pages for the rest.
+    fn open_large_first(&mut self, request: AreaRequest) -> Result<AreaId, NoText> {
+        let mut runs = Vec::new();
+        let mut left = request.pages;
+        let mut limit = Order::MAX.get();
+        while left > 1 && limit > 0 {
+            let order = (left.ilog2() as u8).min(limit);
+            let Some(order) = Order::new(order).filter(|order| *order > Order::ZERO) else { break };
+            match self.memory.alloc_block(order, MigrateType::Unmovable) {
+                Ok(pfn) => {
+                    runs.push(PfnRange::with_len(pfn, order.pages()));
+                    left -= order.pages();
+                }
+                Err(_) => limit = order.get() - 1,
+            }
+        }
+        if left > 0
+            && let Err(error) = self.single_pages(left, &mut runs)
+        {
+            runs.into_iter().for_each(|run| self.free_pages_of(run));
+            return Err(error);
+        }
+        Ok(self.insert(Area {
+            frames: Frames::many(&runs),
+            mapping: Mapping::Single,
+            reset_on_free: request.reset_on_free,
+        }))
+    }
+
+    /// Order-9 blocks only; if one is missing, the whole area is made of ordinary pages instead
+    /// (`__vmalloc_node_range@5.18`: falls back to base pages).
+    fn open_huge(&mut self, request: AreaRequest) -> Result<AreaId, NoText> {
+        let mut runs = Vec::new();
+        for _ in 0..request.pages / PAGES_PER_2M {
+            match self.memory.alloc_block(Order::PAGEBLOCK, MigrateType::Unmovable) {
+                Ok(pfn) => runs.push(PfnRange::with_len(pfn, PAGES_PER_2M)),
+                Err(_) => {
+                    runs.into_iter().for_each(|run: PfnRange| self.memory.free_block(run.start(), Order::PAGEBLOCK));
+                    return self.open(AreaRequest { backing: Backing::Vmalloc, ..request });
+                }
+            }
+        }
+        Ok(self.insert(Area {
+            frames: Frames::many(&runs),
+            mapping: Mapping::Huge,
+            reset_on_free: request.reset_on_free,
+        }))
+    }
+
+    fn free_pages_of(&mut self, run: PfnRange) {
+        for pfn in run.iter() {
+            self.memory.free_page(pfn);
+        }
+    }
+
+    fn area(&self, area: AreaId) -> &Area {
+        self.areas[area.0 as usize].as_ref().expect("an area is used only while it is open")
+    }
+
+    /// Changes pages `first..first + pages` of an area; the alias in the direct map follows.
+    ///
+    /// The alias is changed with as many pages as one entry of the area's own mapping covers: 512 for a whole 2 MiB
+    /// entry, else 1 (`cpa_process_alias`). So an area of single mappings works page by page even on contiguous frames.
+    pub(super) fn protect_part(&mut self, area: AreaId, first: u64, pages: u64, perms: TextPerms) {
+        let era = self.release.cpa;
+        let change = match perms {
+            TextPerms::Rox => PermChange::read_only(era),
+            TextPerms::Rw => PermChange::read_write(),
+        };
+        let (mapping, frames) = {
+            let area = self.area(area);
+            (area.mapping, area.frames.clone())
+        };
+        let mut at = 0;
+        let mut call = Change::default();
+        for run in frames.runs() {
+            let from = first.max(at);
+            let to = (first + pages).min(at + run.pages());
+            if from < to {
+                let part = PfnRange::with_len(run.start().offset(from - at), to - from);
+                let whole = mapping == Mapping::Huge && part.pages() == PAGES_PER_2M;
+                call += self.change(part, change, if whole { Walk::Range } else { Walk::PageWise });
+            }
+            at += run.pages();
+        }
+        self.flushes.account(call, CallEnd::Alias);
+        if perms == TextPerms::Rw || era == CpaEra::UpTo6_1 {
+            // The call for NX leaves the alias alone; `set_memory_rox` made it one call for text.
+            self.flushes.kernel_range(pages);
+        }
+    }
+
+    /// Resets the direct map under an area page by page, as for `VM_FLUSH_RESET_PERMS`
+    /// (`vm_remove_mappings@6.1`, `vm_reset_perms@6.2`).
+    fn reset(&mut self, frames: &Frames) {
+        let era = self.release.cpa;
+        for change in [PermChange::invalid(era), PermChange::default_()] {
+            let mut call = Change::default();
+            for run in frames.runs() {
+                call += self.change(run, change, Walk::PageWise);
+            }
+            self.flushes.account(call, CallEnd::NoFlush);
+        }
+        // One flush from the lowest to the highest address of area and alias: always everything.
+        self.flushes.full += 1;
+    }
+
+    fn give_back(&mut self, area: &Area, how: GiveBack) {
+        for run in area.frames.runs() {
+            match (how, area.mapping, self.release.frees) {
+                (GiveBack::Blocks, Mapping::Huge, _) => self.memory.free_block(run.start(), Order::PAGEBLOCK),
+                (GiveBack::Release, _, Frees::ContiguousRuns) => self.memory.free_run(run),
+                _ => self.free_pages_of(run),
+            }
+        }
+    }
+}
+
+impl Areas for Machine {
+    fn open(&mut self, request: AreaRequest) -> Result<AreaId, NoText> {
+        match (request.backing, self.release.vmalloc) {
+            (Backing::Huge, _) => self.open_huge(request),
+            (Backing::LargeOrdersFirst, _) | (Backing::Vmalloc, Vmalloc::LargeOrdersFirst) => {
+                self.open_large_first(request)
+            }
+            (Backing::SinglePages, _) | (Backing::Vmalloc, Vmalloc::SinglePages) => self.open_single(request),
+        }
+    }
+
+    #[inline]
+    fn protect(&mut self, area: AreaId, pages: u64, perms: TextPerms) {
+        self.protect_part(area, 0, pages, perms);
+    }
+
+    fn close(&mut self, id: AreaId, how: GiveBack) {
+        let area = self.areas[id.0 as usize].take().expect("an area is closed once");
+        self.free_ids.push(id);
+        if area.reset_on_free {
+            self.reset(&area.frames);
+        }
+        self.give_back(&area, how);
+    }
+
+    fn open_rox(&mut self, pages: u64) -> Result<AreaId, NoText> {
+        RoxCache::take(self, pages)
+    }
+
+    fn close_rox(&mut self, area: AreaId) {
+        RoxCache::give(self, area);
+    }
+
+    fn possible_nodes(&self) -> u64 {
+        self.nodes
+    }
+}
+
+/// The policy's view of a failed page request.
+fn no_text(error: OutOfMemory) -> NoText {
+    NoText { pages: error.order.pages(), free_pages: error.free_pages }
+}

@@ -1,0 +1,59 @@
+//! BPF trampolines (`kernel/bpf/trampoline.c`).
+
+use rustc_hash::FxHashMap;
+
+use super::machine::Machine;
+use super::release::Trampolines;
+use crate::text_alloc::{
+    AreaId, AreaRequest, Areas, Backing, GiveBack, ImageBytes, NoText, Slot, TextAllocator, TextPerms,
+};
+
+/// The image of one trampoline.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum TrampolineImage {
+    /// A page of its own.
+    Page(AreaId),
+    /// A piece of the text allocator's memory.
+    Text(Slot),
+}
+
+/// Trampolines that are attached, by their number in the trace.
+#[derive(Debug, Default)]
+pub(super) struct TrampolineTable(FxHashMap<u64, TrampolineImage>);
+
+impl TrampolineTable {
+    /// Makes a new image for a trampoline and returns the old one, to be freed after a grace period.
+    pub(super) fn set(
+        &mut self,
+        machine: &mut Machine,
+        text: &mut dyn TextAllocator,
+        id: u64,
+        image: ImageBytes,
+    ) -> Result<Option<TrampolineImage>, NoText> {
+        let page = AreaRequest { pages: 1, backing: Backing::Vmalloc, reset_on_free: true };
+        let image = match machine.release.trampolines {
+            // `set_memory_x` alone: the direct map is not touched until the page is freed.
+            Trampolines::WritablePage => TrampolineImage::Page(machine.open(page)?),
+            Trampolines::RoxPage => {
+                let area = machine.open(page)?;
+                machine.protect(area, 1, TextPerms::Rox);
+                TrampolineImage::Page(area)
+            }
+            Trampolines::InPack => TrampolineImage::Text(text.load(machine, image)?),
+        };
+        Ok(self.0.insert(id, image))
+    }
+
+    /// Takes a trampoline's image out of the table, to be freed after a grace period.
+    pub(super) fn remove(&mut self, id: u64) -> Option<TrampolineImage> {
+        self.0.remove(&id)
+    }
+}
+
+/// Frees the image of a trampoline.
+pub(super) fn free(machine: &mut Machine, text: &mut dyn TextAllocator, image: TrampolineImage) {
+    match image {
+        TrampolineImage::Page(area) => machine.close(area, GiveBack::Release),
+        TrampolineImage::Text(slot) => text.unload(machine, slot),
+    }
+}

@@ -1,0 +1,249 @@
+//! Keeps the house in order; every failure names the offender.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Lines a file may have before its tests.
+const FILE_LINES: usize = 450;
+/// Lines a function may have: one screen.
+const FUNCTION_LINES: usize = 60;
+
+/// Which rooms a room may import from. A room that is not listed is an error.
+const ROOMS: [(&str, &[&str]); 15] = [
+    ("units", &[]),
+    ("rng", &[]),
+    ("diagnostics", &[]),
+    ("json", &["diagnostics"]),
+    ("files", &["units", "diagnostics"]),
+    ("memory", &["units", "rng"]),
+    ("direct_map", &["units"]),
+    ("text_alloc", &["units"]),
+    ("trace", &["units", "rng", "diagnostics", "json", "files"]),
+    ("kernel", &["units", "rng", "memory", "direct_map", "text_alloc", "trace"]),
+    ("replay", &["units", "memory", "direct_map", "text_alloc", "trace", "kernel"]),
+    (
+        "scenario",
+        &["units", "diagnostics", "json", "files", "memory", "direct_map", "text_alloc", "trace", "kernel", "replay"],
+    ),
+    ("result", &["units", "diagnostics", "json", "files"]),
+    ("report", &["units", "result"]),
+    (
+        "cli",
+        &[
+            "units",
+            "rng",
+            "diagnostics",
+            "json",
+            "files",
+            "memory",
+            "direct_map",
+            "text_alloc",
+            "trace",
+            "kernel",
+            "replay",
+            "scenario",
+            "result",
+            "report",
+        ],
+    ),
+];
+
+fn rust_files(folder: &str) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)];
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        for entry in entries {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+/// The file without its tests; nothing if its parent declares it for tests only.
+fn code_of(path: &Path) -> String {
+    let name = path.file_stem().unwrap().to_str().unwrap();
+    let for_tests = format!("#[cfg(test)]\nmod {name};");
+    let parents = [path.with_file_name("mod.rs"), path.parent().unwrap().with_extension("rs")];
+    let declared = |parent: &PathBuf| fs::read_to_string(parent).is_ok_and(|text| text.contains(&for_tests));
+    if parents.iter().any(declared) {
+        return String::new();
+    }
+    code(&fs::read_to_string(path).unwrap()).to_owned()
+}
+
+/// A text without its unit tests.
+fn code(text: &str) -> &str {
+    text.find("\n#[cfg(test)]\nmod ").map_or(text, |tests| &text[..tests])
+}
+
+fn report(offenders: &[String]) {
+    assert!(offenders.is_empty(), "\n{}", offenders.join("\n"));
+}
+
+/// The room of a file: the first part of its path below `src`.
+fn room(path: &Path) -> String {
+    let below = path.strip_prefix(Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).unwrap();
+    let first = below.components().next().unwrap().as_os_str().to_str().unwrap();
+    first.trim_end_matches(".rs").to_owned()
+}
+
+/// Every `crate::room` named in a text.
+fn imported_rooms(text: &str) -> BTreeSet<String> {
+    let mut rooms = BTreeSet::new();
+    for (at, _) in text.match_indices("crate::") {
+        let rest = &text[at + "crate::".len()..];
+        let name: String = rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+        rooms.insert(name);
+    }
+    rooms
+}
+
+#[test]
+fn imports_run_one_way() {
+    let mut offenders = Vec::new();
+    for path in rust_files("src") {
+        let room = room(&path);
+        if ["main", "lib"].contains(&room.as_str()) {
+            continue;
+        }
+        let text = code_of(&path);
+        let Some((_, allowed)) = ROOMS.iter().find(|(name, _)| *name == room) else {
+            offenders.push(format!("{}: room `{room}` is not in the list of rooms", path.display()));
+            continue;
+        };
+        for import in imported_rooms(&text) {
+            if import != room && !allowed.contains(&import.as_str()) {
+                offenders.push(format!("{}: `{room}` must not import `crate::{import}`", path.display()));
+            }
+        }
+    }
+    report(&offenders);
+}
+
+#[test]
+fn the_list_of_rooms_has_no_cycle() {
+    for (at, (room, allowed)) in ROOMS.iter().enumerate() {
+        for import in *allowed {
+            let place = ROOMS.iter().position(|(name, _)| name == import).unwrap();
+            assert!(place < at, "{room} imports {import}, which stands below it");
+        }
+    }
+}
+
+#[test]
+fn files_are_read_in_one_sitting() {
+    let long = |path: &PathBuf| {
+        let lines = code_of(path).lines().count();
+        (lines > FILE_LINES).then(|| format!("{}: {lines} lines before its tests", path.display()))
+    };
+    report(&rust_files("src").iter().filter_map(long).collect::<Vec<_>>());
+}
+
+/// Functions that are too long: name and length. Relies on rustfmt: a body ends at a brace with the indent of its `fn`.
+fn long_functions(text: &str) -> Vec<(String, usize)> {
+    let mut found = Vec::new();
+    let lines: Vec<&str> = text.lines().collect();
+    for (start, line) in lines.iter().enumerate() {
+        let body = line.trim_start();
+        let words: Vec<&str> = body.split_whitespace().take_while(|word| !word.contains('(')).collect();
+        let is_function = body.starts_with("fn ") || words.contains(&"fn") || body.contains(" fn ");
+        if !is_function || body.starts_with("//") || body.starts_with('"') {
+            continue;
+        }
+        let indent = &line[..line.len() - body.len()];
+        let end = format!("{indent}}}");
+        let one_line = lines[start].trim_end().ends_with(['}', ';']);
+        let length = if one_line { 1 } else { lines[start..].iter().position(|line| **line == end).unwrap_or(0) + 1 };
+        if length > FUNCTION_LINES {
+            found.push((body.to_owned(), length));
+        }
+    }
+    found
+}
+
+#[test]
+fn functions_fit_one_screen() {
+    let mut offenders = Vec::new();
+    for path in ["src", "benches", "examples"].iter().flat_map(|folder| rust_files(folder)) {
+        for (function, length) in long_functions(&code_of(&path)) {
+            offenders.push(format!("{}: {length} lines: {function}", path.display()));
+        }
+    }
+    report(&offenders);
+}
+
+#[test]
+fn every_module_is_declared() {
+    let mut offenders = Vec::new();
+    for path in rust_files("src") {
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        if ["main", "lib"].contains(&name) {
+            continue;
+        }
+        let folder = path.parent().unwrap();
+        let (module, folder) = if name == "mod" {
+            (folder.file_name().unwrap().to_str().unwrap(), folder.parent().unwrap())
+        } else {
+            (name, folder)
+        };
+        let parents = [folder.join("mod.rs"), folder.join("lib.rs"), folder.with_extension("rs")];
+        let declared = parents.iter().filter_map(|parent| fs::read_to_string(parent).ok()).any(|text| {
+            text.lines().any(|line| {
+                let line = line.trim();
+                line.ends_with(&format!("mod {module};")) && !line.starts_with("//")
+            })
+        });
+        if !declared {
+            offenders.push(format!("{}: no module declares it", path.display()));
+        }
+    }
+    report(&offenders);
+}
+
+#[test]
+fn the_program_never_unwraps() {
+    let mut offenders = Vec::new();
+    for path in rust_files("src") {
+        for (number, line) in code_of(&path).lines().enumerate() {
+            if line.contains(".unwrap()") && !line.trim_start().starts_with("//") {
+                offenders.push(format!("{}:{}: say with `expect` why it holds", path.display(), number + 1));
+            }
+        }
+    }
+    report(&offenders);
+}
+
+#[test]
+fn nothing_is_left_behind() {
+    // Put together here, so that this file does not find itself.
+    let markers = [["TO", "DO"], ["FIX", "ME"], ["XX", "X"], ["todo", "!("], ["unimplemented", "!("], ["dbg", "!("]];
+    let mut offenders = Vec::new();
+    for path in ["src", "tests", "benches", "examples"].iter().flat_map(|folder| rust_files(folder)) {
+        for (number, line) in fs::read_to_string(&path).unwrap().lines().enumerate() {
+            for marker in markers.map(|parts| parts.concat()) {
+                if line.contains(&marker) {
+                    offenders.push(format!("{}:{}: `{marker}`", path.display(), number + 1));
+                }
+            }
+        }
+    }
+    report(&offenders);
+}
+
+#[test]
+fn the_checks_find_what_they_look_for() {
+    let long = format!("pub fn long() {{\n{}}}\n", "    step();\n".repeat(FUNCTION_LINES));
+    assert_eq!(long_functions(&long).len(), 1);
+    assert!(long_functions("pub const fn short() -> u8 {\n    1\n}\n").is_empty());
+    let imports = imported_rooms("use crate::memory::Memory;\nlet x = crate::units::Pfn::new(1);");
+    assert_eq!(imports.into_iter().collect::<Vec<_>>(), ["memory", "units"]);
+    assert_eq!(code("fn a() {}\n#[cfg(test)]\nmod tests {}\n"), "fn a() {}");
+}
