@@ -12,7 +12,7 @@ use crate::units::{Bytes, PageSize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Machine {
-    /// How much memory the host has: a multiple of 4KiB, from 16MiB to 64TiB. Default: 16GiB.
+    /// How much memory the host has: a multiple of 4KiB, from 32MiB to 65532GiB. Default: 16GiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Bytes")]
     pub memory: Option<Bytes>,
@@ -20,7 +20,7 @@ pub struct Machine {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Layout")]
     pub layout: Option<Layout>,
-    /// How many NUMA nodes share the memory evenly, from 1 to 64. Default: 1.
+    /// How many NUMA nodes share the memory evenly, from 1 to 64; `q35` has one. Default: 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "u32")]
     pub nodes: Option<u32>,
