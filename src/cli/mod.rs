@@ -15,6 +15,7 @@ mod render;
 mod run;
 mod schema;
 pub mod trace;
+mod trace_table;
 
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;

@@ -6,18 +6,21 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::trace_table::stat_rows;
 use crate::diagnostics::Diagnostic;
-use crate::json::{Document, JsonPath, typed};
+use crate::files::{STDIN, Text, find_file, read_text};
+use crate::json::{Complaint, Document, JsonPath, typed};
 use crate::trace::generate::{Class, Preset};
 use crate::trace::import::{AliveBefore, from_perf_script};
 use crate::trace::{
-    Generate, Generated, NamedEvent, SizeQuantiles, TraceCheck, TraceFile, TraceHeader, TraceReader, TraceStat,
-    TraceWriter,
+    Generate, Generated, NamedEvent, TraceCheck, TraceFile, TraceHeader, TraceReader, TraceStat, TraceWriter,
 };
-use crate::units::SimDuration;
+use crate::units::{Bytes, SimDuration};
 
-/// The name that stands for standard input or output.
-const STANDARD: &str = "-";
+/// The name that stands for standard output.
+const STDOUT: &str = "-";
+/// Largest specification that is read.
+const MAX_SPEC_BYTES: Bytes = Bytes::new(16 << 20);
 /// Bytes that are read or written at once.
 const BLOCK_BYTES: usize = 256 * 1024;
 
@@ -78,7 +81,7 @@ pub struct ImportArgs {
     /// The recording; `-` for standard input
     file: PathBuf,
     /// Where the trace goes, compressed if the name ends in `.zst`; `-` for standard output
-    #[arg(long, short, default_value = STANDARD)]
+    #[arg(long, short, default_value = STDOUT)]
     output: PathBuf,
     /// What to do with programs that were loaded before the recording began
     #[arg(long, value_enum, default_value_t = EarlyPrograms::LoadAtStart)]
@@ -152,7 +155,7 @@ pub struct GenArgs {
     #[arg(long, default_value_t = 1, value_name = "N")]
     seed: u64,
     /// Where the trace goes, compressed if the name ends in `.zst`; `-` for standard output
-    #[arg(long, short, default_value = STANDARD)]
+    #[arg(long, short, default_value = STDOUT)]
     output: PathBuf,
 }
 
@@ -242,69 +245,6 @@ fn stat(args: &StatArgs, out: &mut dyn Write) -> Result<TraceOutcome, TraceFailu
     Ok(TraceOutcome::Done)
 }
 
-/// The lines of the table; what a trace does not have is left out.
-fn stat_rows(stat: &TraceStat) -> Vec<(&'static str, String)> {
-    let (events, programs) = (&stat.events, &stat.programs);
-    let mut rows = vec![
-        ("duration", short_time(stat.duration_ns)),
-        ("events", events.total.to_string()),
-        ("programs loaded", events.load.to_string()),
-        ("programs unloaded", events.unload.to_string()),
-        ("  still loaded", programs.alive_at_end.to_string()),
-        ("  several images", programs.with_several_images.to_string()),
-        ("  interpreted", programs.interpreted.to_string()),
-        ("peak alive", format!("{} programs, {} image bytes", programs.peak_alive, programs.peak_alive_bytes)),
-    ];
-    let sizes = |sizes: &SizeQuantiles| {
-        let SizeQuantiles { min, p50, p75, p90, p99, max } = sizes;
-        format!("min {min}, 50% {p50}, 75% {p75}, 90% {p90}, 99% {p99}, max {max} bytes")
-    };
-    rows.extend(programs.image_bytes.as_ref().map(|images| ("image size", sizes(images))));
-    rows.extend(programs.program_bytes.as_ref().map(|all| ("program size", sizes(all))));
-    rows.extend(programs.lifetime_ns.as_ref().map(|life| {
-        let [min, p50, p90, max] = [life.min, life.p50, life.p90, life.max].map(short_time);
-        ("life time", format!("min {min}, 50% {p50}, 90% {p90}, max {max}"))
-    }));
-    if events.module_load > 0 {
-        let (loads, unloads, bytes) = (events.module_load, events.module_unload, stat.modules.bytes);
-        rows.push(("modules", format!("{loads} loads, {unloads} unloads, {bytes} bytes")));
-    }
-    let trampolines = [events.trampoline_attach, events.trampoline_update, events.trampoline_detach];
-    if let [attached, updated, detached] = trampolines
-        && attached > 0
-    {
-        rows.push(("trampolines", format!("{attached} attached, {updated} updated, {detached} detached")));
-    }
-    if stat.memory.users > 0 {
-        let memory = &stat.memory;
-        let (users, taken, peak) = (memory.users, memory.taken_bytes, memory.peak_held_bytes);
-        rows.push(("other memory", format!("{users} users take {taken} bytes, at most {peak} at a time")));
-    }
-    if events.set_memory > 0 {
-        rows.push(("permission changes", events.set_memory.to_string()));
-    }
-    rows
-}
-
-/// A time in three digits: `84.0us`, `1.92s`, `30.0days`.
-fn short_time(nanos: u64) -> String {
-    const UNITS: [(&str, u64); 6] = [
-        ("days", 86_400_000_000_000),
-        ("h", 3_600_000_000_000),
-        ("min", 60_000_000_000),
-        ("s", 1_000_000_000),
-        ("ms", 1_000_000),
-        ("us", 1000),
-    ];
-    let Some((unit, size)) = UNITS.into_iter().find(|(_, size)| nanos >= *size) else { return format!("{nanos}ns") };
-    let hundredths = u128::from(nanos) * 100 / u128::from(size);
-    match hundredths {
-        0..1000 => format!("{}.{:02}{unit}", hundredths / 100, hundredths % 100),
-        1000..10_000 => format!("{}.{}{unit}", hundredths / 100, hundredths % 100 / 10),
-        _ => format!("{}{unit}", hundredths / 100),
-    }
-}
-
 fn generate(args: &GenArgs, out: &mut dyn Write) -> Result<TraceOutcome, TraceFailure> {
     let class = |name: &String| {
         let preset = Preset::ALL.into_iter().find(|preset| preset.name() == name);
@@ -313,7 +253,8 @@ fn generate(args: &GenArgs, out: &mut dyn Write) -> Result<TraceOutcome, TraceFa
     let one_day = SimDuration::from_millis(24 * 60 * 60 * 1000);
     let (mut generate, document) = match &args.spec {
         Some(path) => {
-            let document = Document::new(path.display().to_string(), read_text(path)?);
+            let Text { name, text } = read_text(path, "a specification", MAX_SPEC_BYTES)?;
+            let document = Document::new(name, text);
             let value = document.value()?;
             let spec = typed::<Generate>(&value).map_err(|(at, complaint)| document.complain(&at, complaint))?;
             (spec, Some(document))
@@ -340,7 +281,7 @@ fn class_name(class: &Class) -> &str {
 /// The problem with its place in the file that the specification came from.
 fn in_document(document: &Document, problem: Diagnostic) -> Diagnostic {
     let path = JsonPath::parse(&problem.json_path).unwrap_or_default();
-    let mut complaint = crate::json::Complaint::new(problem.message);
+    let mut complaint = Complaint::new(problem.message);
     complaint.help = problem.help;
     document.complain(&path, complaint)
 }
@@ -357,7 +298,7 @@ fn write_trace(
     events: impl Iterator<Item = NamedEvent>,
     out: &mut dyn Write,
 ) -> Result<(), TraceFailure> {
-    if path.as_os_str() == STANDARD {
+    if path.as_os_str() == STDOUT {
         let mut writer = TraceWriter::new(io::BufWriter::with_capacity(BLOCK_BYTES, out), header)?;
         for event in events {
             writer.write(&event, &[])?;
@@ -365,32 +306,21 @@ fn write_trace(
         writer.into_inner()?;
         return Ok(());
     }
-    let write = || -> io::Result<()> {
-        let mut writer = TraceWriter::new(TraceFile::create(path)?, header)?;
-        for event in events {
-            writer.write(&event, &[])?;
-        }
-        writer.into_inner()?.finish()
-    };
-    write().map_err(|error| cannot("write", path, &error).into())
+    let failed = |error: io::Error| cannot("write", path, &error);
+    let mut writer = TraceWriter::new(TraceFile::create(path)?, header).map_err(failed)?;
+    for event in events {
+        writer.write(&event, &[]).map_err(failed)?;
+    }
+    Ok(writer.into_inner().map_err(failed)?.finish()?)
 }
 
+/// A recording to import; `-` is standard input.
 fn open(path: &Path) -> Result<Box<dyn Read>, Diagnostic> {
-    if path.as_os_str() == STANDARD {
+    if path.as_os_str() == STDIN {
         return Ok(Box::new(io::stdin()));
     }
-    let file = File::open(path).map_err(|error| cannot("open", path, &error))?;
-    if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
-        let diagnostic = Diagnostic::new("this is a directory").in_file(path.display().to_string());
-        return Err(diagnostic.help("name a file, or `-` for standard input"));
-    }
-    Ok(Box::new(file))
-}
-
-fn read_text(path: &Path) -> Result<String, Diagnostic> {
-    let mut text = String::new();
-    open(path)?.read_to_string(&mut text).map_err(|error| cannot("read", path, &error))?;
-    Ok(text)
+    find_file(path, "a recording")?;
+    Ok(Box::new(File::open(path).map_err(|error| cannot("open", path, &error))?))
 }
 
 fn cannot(what: &str, path: &Path, error: &io::Error) -> Diagnostic {
@@ -492,13 +422,5 @@ mod tests {
         }
         assert!(Cli::try_parse_from(["trace", "gen"]).is_err());
         assert!(Cli::try_parse_from(["trace", "gen", "--preset", "nothing"]).is_err());
-    }
-
-    #[test]
-    fn times_have_three_digits() {
-        let cases = [(0, "0ns"), (84_000, "84.0us"), (1_915_868_000, "1.91s"), (86_400_000_000_000 * 300, "300days")];
-        for (nanos, text) in cases {
-            assert_eq!(short_time(nanos), text);
-        }
     }
 }

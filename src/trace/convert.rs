@@ -186,15 +186,10 @@ fn trampoline_bytes(line: &TrampolineLine, json_path: &'static str) -> Converted
 fn take_event(line: &MemoryTakeLine, users: &mut MemoryUsers) -> Converted<MemoryTake> {
     let order = Order::new(line.order)
         .ok_or_else(|| Invalid::new("memory_take.order", "no such order").help("orders go from 0 to 10"))?;
-    let block = order.pages() * PAGE_BYTES;
-    let bytes = line.bytes.get();
-    if bytes == 0 || !bytes.is_multiple_of(block) {
-        let help = format!("write a multiple of {}, the block of order {}", Bytes::new(block), line.order);
-        return Err(
-            Invalid::new("memory_take.bytes", format!("{} is no whole number of blocks", line.bytes)).help(help)
-        );
+    if line.bytes.get() == 0 {
+        return Err(Invalid::new("memory_take.bytes", "no memory at all"));
     }
-    let pages = bytes / PAGE_BYTES;
+    let pages = line.bytes.pages_up().next_multiple_of(order.pages());
     let user = users.intern(&line.user);
     let held = &mut users.held_pages[user as usize];
     *held = held
@@ -225,11 +220,10 @@ fn give_event(line: &MemoryGiveLine, users: &mut MemoryUsers) -> Converted<Memor
             return Err(Invalid::new("memory_give.share_permille", "a share is between 1 and 1000 thousandths"));
         }
         (None, Some(bytes)) => {
-            if bytes.get() == 0 || !bytes.get().is_multiple_of(PAGE_BYTES) {
-                let message = format!("{bytes} is no whole number of pages");
-                return Err(Invalid::new("memory_give.bytes", message).help("write a multiple of 4KiB"));
+            if bytes.get() == 0 {
+                return Err(Invalid::new("memory_give.bytes", "no memory at all").help("leave `bytes` out to give all"));
             }
-            Some(bytes.get() / PAGE_BYTES)
+            Some(bytes.pages_up())
         }
     };
     let given = pages.unwrap_or(*held);

@@ -251,9 +251,11 @@ pub enum GivePattern {
     Oldest,
     /// Those taken last.
     Newest,
-    /// Any, each as likely.
+    /// Any, each as likely, in random order: the free lists end up shuffled.
     Random,
-    /// Every other one, in the order they were taken, then the rest.
+    /// Any, each as likely, in the order they were taken, as when scattered pieces of a mapping are dropped.
+    Scattered,
+    /// Every other one in the order they were taken, then the others.
     Alternate,
 }
 

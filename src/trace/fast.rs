@@ -205,6 +205,28 @@ mod tests {
         ",\"insns\":7",
     ];
 
+    #[test]
+    fn no_single_change_is_read_otherwise() {
+        for line in [
+            r#"{"time_ns":9999999999999999999,"unload":{"id":10}}"#,
+            r#"{"time_ns":0,"load":{"id":18446744073709551615,"name":"p","image_bytes":[23,4294967295],"insns":4,"jited":false}}"#,
+            r#"{"time_ns":7,"load":{"id":1,"image_bytes":[2147483648],"insns":4294967295,"image_addresses":["0xffffffffc0022120"]}}"#,
+        ] {
+            let line = line.to_owned() + "\n";
+            for at in 0..line.len() {
+                for removed in 0..2 {
+                    for piece in PIECES.into_iter().chain(["", "9"]) {
+                        let changed = format!("{}{piece}{}", &line[..at], &line[at + removed..]);
+                        let first = changed.split_inclusive('\n').next().unwrap_or_default();
+                        if let Some(read) = fast(&changed) {
+                            assert_eq!(Some(read), general(first), "{changed}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
     proptest! {
         #[test]
         fn canonical_lines_are_read_as_the_general_parser_reads_them(event in events()) {

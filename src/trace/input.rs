@@ -139,6 +139,12 @@ impl Input {
         (so_far > 0).then(|| u64::try_from(estimate).unwrap_or(u64::MAX).max(so_far))
     }
 
+    /// Bytes of memory for lines.
+    #[cfg(test)]
+    pub fn capacity(&self) -> usize {
+        self.buffer.capacity()
+    }
+
     /// Reads the next block behind what is left of the last one.
     fn fill(&mut self) -> Result<(), TraceError> {
         self.buffer.copy_within(self.start..self.filled, 0);

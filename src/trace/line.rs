@@ -200,7 +200,7 @@ pub struct MemoryTakeLine {
     pub user: String,
     /// What the memory is for.
     pub kind: MemoryKind,
-    /// How much; whole blocks of the order.
+    /// How much, rounded up to whole blocks of the order.
     pub bytes: Bytes,
     /// Order of each block: 0 for single pages, up to 10.
     #[serde(default, skip_serializing_if = "is_zero_order")]
@@ -218,7 +218,7 @@ pub struct MemoryGiveLine {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "u16", range(min = 1, max = 1000))]
     pub share_permille: Option<u16>,
-    /// How much; whole pages.
+    /// How much, rounded up to whole pages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Bytes")]
     pub bytes: Option<Bytes>,

@@ -341,78 +341,77 @@ mod tests {
         assert!(missing.starts_with("no/such/trace.jsonl: cannot open the trace"), "{missing}");
     }
 
+    /// A line, what its error says, the JSON path, and what is underlined.
+    const WRONG_LINES: [(&str, &str, &str, &str); 19] = [
+        (r#"{"time_ns":1,"laod":{"id":1}}"#, "unknown key `laod`", "laod", r#""laod""#),
+        (r#"{"time_ns":1,"load":{"id":1,"image_bytes":["a"]}}"#, "expected a whole", "load.image_bytes[0]", r#""a""#),
+        (r#"{"time_ns":-1,"unload":{"id":1}}"#, "expected a whole number", "time_ns", "-1"),
+        (r#"{"time_ns":1,"load":{"id":1,"image_bytes":[0]}}"#, "size 0", "load.image_bytes", "[0]"),
+        (r#"{"time_ns":1,"load":{"id":1,"image_bytes":[]}}"#, "at least one image", "load.image_bytes", "[]"),
+        (r#"{"time_ns":1,"load":{"id":1,"image_bytes":[2147483649]}}"#, "2 GiB", "load.image_bytes", "[2147483649]"),
+        (
+            r#"{"time_ns":1,"load":{"id":1,"image_bytes":[9223372036854775808]}}"#,
+            "whole number",
+            "load.image_bytes[0]",
+            "9223372036854775808",
+        ),
+        (
+            r#"{"time_ns":1,"load":{"id":1,"image_bytes":[5],"image_addresses":["0x1","0x2"]}}"#,
+            "2 addresses for 1 images",
+            "load.image_addresses",
+            r#"["0x1","0x2"]"#,
+        ),
+        (r#"{"time_ns":1,"unload":{"id":7}}"#, "program 7 goes away", "unload.id", "7"),
+        (r#"{"time_ns":1}"#, "names no event", "", r#"{"time_ns":1}"#),
+        (
+            r#"{"time_ns":1,"unload":{"id":1},"set_memory":{"first_pfn":1,"pages":1,"to":"ro"}}"#,
+            "two events, `unload` and `set_memory`",
+            "",
+            r#"{"time_ns":1,"unload":{"id":1},"set_memory":{"first_pfn":1,"pages":1,"to":"ro"}}"#,
+        ),
+        (r#"{"time_ns":1,"module_load":{"id":1}}"#, "module of size 0", "module_load", r#"{"id":1}"#),
+        (
+            r#"{"time_ns":1,"trampoline_update":{"id":1,"image_bytes":5}}"#,
+            "trampoline 1 goes away or changes",
+            "trampoline_update.id",
+            "1",
+        ),
+        (
+            r#"{"time_ns":1,"trampoline_attach":{"id":1,"image_bytes":0}}"#,
+            "size 0",
+            "trampoline_attach.image_bytes",
+            "0",
+        ),
+        (
+            r#"{"time_ns":1,"memory_take":{"user":"a","kind":"page-cach","bytes":"4KiB"}}"#,
+            "unknown name",
+            "memory_take.kind",
+            r#""page-cach""#,
+        ),
+        (
+            r#"{"time_ns":1,"memory_take":{"user":"a","kind":"page-cache","bytes":"4KiB","order":11}}"#,
+            "no such order",
+            "memory_take.order",
+            "11",
+        ),
+        (
+            r#"{"time_ns":1,"memory_take":{"user":"a","kind":"page-cache","bytes":"4KB"}}"#,
+            "unknown unit",
+            "memory_take.bytes",
+            r#""4KB""#,
+        ),
+        (r#"{"time_ns":1,"memory_give":{"user":"a"}}"#, "`a` holds no memory", "memory_give.user", r#""a""#),
+        (
+            r#"{"time_ns":1,"set_memory":{"first_pfn":1099511627775,"pages":2,"to":"ro"}}"#,
+            "52 address bits",
+            "set_memory",
+            r#"{"first_pfn":1099511627775,"pages":2,"to":"ro"}"#,
+        ),
+    ];
+
     #[test]
     fn wrong_lines_are_underlined() {
-        for (line, message, path, covered) in [
-            (r#"{"time_ns":1,"laod":{"id":1}}"#, "unknown key `laod`", "laod", "\"laod\""),
-            (
-                r#"{"time_ns":1,"load":{"id":1,"image_bytes":["a"]}}"#,
-                "expected a whole number",
-                "load.image_bytes[0]",
-                "\"a\"",
-            ),
-            (r#"{"time_ns":-1,"unload":{"id":1}}"#, "expected a whole number", "time_ns", "-1"),
-            (r#"{"time_ns":1,"load":{"id":1,"image_bytes":[0]}}"#, "size 0", "load.image_bytes", "[0]"),
-            (r#"{"time_ns":1,"load":{"id":1,"image_bytes":[]}}"#, "at least one image", "load.image_bytes", "[]"),
-            (
-                r#"{"time_ns":1,"load":{"id":1,"image_bytes":[2147483649]}}"#,
-                "2 GiB",
-                "load.image_bytes",
-                "[2147483649]",
-            ),
-            (
-                r#"{"time_ns":1,"load":{"id":1,"image_bytes":[9223372036854775808]}}"#,
-                "expected a whole number",
-                "load.image_bytes[0]",
-                "9223372036854775808",
-            ),
-            (r#"{"time_ns":1,"unload":{"id":7}}"#, "program 7 goes away", "unload.id", "7"),
-            (r#"{"time_ns":1}"#, "names no event", "", r#"{"time_ns":1}"#),
-            (
-                r#"{"time_ns":1,"unload":{"id":1},"module_unload":{"id":1}}"#,
-                "two events",
-                "",
-                r#"{"time_ns":1,"unload":{"id":1},"module_unload":{"id":1}}"#,
-            ),
-            (r#"{"time_ns":1,"module_load":{"id":1}}"#, "module of size 0", "module_load", r#"{"id":1}"#),
-            (
-                r#"{"time_ns":1,"trampoline_update":{"id":1,"image_bytes":5}}"#,
-                "trampoline 1",
-                "trampoline_update.id",
-                "1",
-            ),
-            (
-                r#"{"time_ns":1,"trampoline_attach":{"id":1,"image_bytes":0}}"#,
-                "size 0",
-                "trampoline_attach.image_bytes",
-                "0",
-            ),
-            (
-                r#"{"time_ns":1,"memory_take":{"user":"a","kind":"page-cach","bytes":"4KiB"}}"#,
-                "unknown name",
-                "memory_take.kind",
-                "\"page-cach\"",
-            ),
-            (
-                r#"{"time_ns":1,"memory_take":{"user":"a","kind":"page-cache","bytes":"4KiB","order":1}}"#,
-                "no whole number of blocks",
-                "memory_take.bytes",
-                "\"4KiB\"",
-            ),
-            (
-                r#"{"time_ns":1,"memory_take":{"user":"a","kind":"page-cache","bytes":"4KB"}}"#,
-                "unknown unit",
-                "memory_take.bytes",
-                "\"4KB\"",
-            ),
-            (r#"{"time_ns":1,"memory_give":{"user":"a"}}"#, "`a` holds no memory", "memory_give.user", "\"a\""),
-            (
-                r#"{"time_ns":1,"set_memory":{"first_pfn":1099511627775,"pages":2,"to":"ro"}}"#,
-                "52 address bits",
-                "set_memory",
-                r#"{"first_pfn":1099511627775,"pages":2,"to":"ro"}"#,
-            ),
-        ] {
+        for (line, message, path, covered) in WRONG_LINES {
             let diagnostic = event_error(line);
             assert!(diagnostic.message.contains(message), "{diagnostic}");
             assert_eq!((diagnostic.line, diagnostic.path.as_deref()), (2, Some("t.jsonl")));
@@ -481,6 +480,51 @@ mod tests {
         let too_much = line(r#""memory_give":{"user":"a","bytes":"4MiB"}"#);
         let error = read(text.concat() + &too_much).unwrap_err().to_string();
         assert!(error.contains("`a` holds 3MiB, not 4MiB"), "{error}");
+    }
+
+    /// Loads and unloads without end, 100 programs alive, up to a number of events.
+    struct Endless {
+        events: u64,
+        made: u64,
+        left: std::io::Cursor<Vec<u8>>,
+    }
+
+    impl Read for Endless {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            if self.left.position() == self.left.get_ref().len() as u64 {
+                let mut text = if self.made == 0 { HEADER.to_owned() } else { String::new() };
+                for event in self.made..self.events.min(self.made + 1000) {
+                    // Each program is unloaded when 100 others have been loaded since.
+                    let id = event / 2;
+                    text += &match (event % 2, id.checked_sub(100)) {
+                        (1, Some(old)) => format!("{{\"time_ns\":{event},\"unload\":{{\"id\":{old}}}}}\n"),
+                        (side, _) => {
+                            let id = id + side * self.events;
+                            format!("{{\"time_ns\":{event},\"load\":{{\"id\":{id},\"image_bytes\":[7]}}}}\n")
+                        }
+                    };
+                }
+                self.made = self.events.min(self.made + 1000);
+                self.left = std::io::Cursor::new(text.into_bytes());
+            }
+            self.left.read(buffer)
+        }
+    }
+
+    #[test]
+    fn memory_does_not_follow_the_length_of_the_trace() {
+        let memory_after = |events| {
+            let input = Endless { events, made: 0, left: std::io::Cursor::new(Vec::new()) };
+            let mut reader = TraceReader::from_reader("endless", input).unwrap();
+            let (mut batch, mut count) = (Vec::with_capacity(512), 0);
+            while reader.next_batch(&mut batch, 512).unwrap() > 0 {
+                count += batch.len() as u64;
+                batch.clear();
+            }
+            assert_eq!(count, events);
+            (reader.input.capacity(), reader.rules.capacity())
+        };
+        assert_eq!(memory_after(1_000_000), memory_after(10_000));
     }
 
     #[test]

@@ -16,6 +16,12 @@ pub(super) struct Rules {
 }
 
 impl Rules {
+    /// Places for programs that are loaded.
+    #[cfg(test)]
+    pub fn capacity(&self) -> usize {
+        self.programs.capacity()
+    }
+
     /// Takes the next event in, or says which rule it breaks; the events after it are judged as if it were right.
     #[inline]
     pub fn check(&mut self, event: &Event) -> Result<(), Box<Invalid>> {

@@ -102,3 +102,33 @@ impl EventSource for InMemory {
         Some(self.total)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::{EventKind, Generated, Repeated, TraceReader};
+    use crate::units::SimTime;
+
+    /// Each allocator is replayed on a thread of its own.
+    #[test]
+    fn sources_can_be_sent_to_other_threads() {
+        fn sendable<S: EventSource + Send>() {}
+        sendable::<InMemory>();
+        sendable::<Generated>();
+        sendable::<Repeated>();
+        sendable::<TraceReader>();
+    }
+
+    #[test]
+    fn batches_keep_what_is_there() {
+        let events = TraceReader::from_reader("t", &b"{\"fragsim_trace\":1}\n"[..]);
+        let mut into = Vec::new();
+        assert_eq!(events.unwrap().next_batch(&mut into, 5), Ok(0));
+        let event = Event { time: SimTime::ZERO, kind: EventKind::ModuleUnload { id: 1 } };
+        let mut source = InMemory::new(vec![event.clone(); 3]);
+        into.push(event);
+        assert_eq!((source.next_batch(&mut into, 2), into.len()), (Ok(2), 3));
+        assert_eq!((source.next_batch(&mut into, 2), into.len()), (Ok(1), 4));
+        assert_eq!((source.next_batch(&mut into, 2), source.total_hint()), (Ok(0), Some(3)));
+    }
+}

@@ -1,14 +1,14 @@
 //! Writes a trace file.
 
-use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use tempfile::NamedTempFile;
 
 use super::convert::{NamedEvent, to_line};
 use super::line::TraceHeader;
+use crate::diagnostics::Diagnostic;
+use crate::files::AtomicFile;
 
 /// How hard zstd tries; 3 is its own default.
 const ZSTD_LEVEL: i32 = 3;
@@ -56,47 +56,31 @@ pub struct TraceFile {
 }
 
 enum Sink {
-    Plain(BufWriter<Target>),
-    Zstd(Box<zstd::Encoder<'static, Target>>),
-}
-
-enum Target {
-    /// An ordinary file: written beside its place, then renamed.
-    Beside(NamedTempFile),
-    /// A device or pipe such as `/dev/null`: there is nothing to replace.
-    Direct(File),
+    Plain(BufWriter<AtomicFile>),
+    Zstd(Box<zstd::Encoder<'static, AtomicFile>>),
 }
 
 impl TraceFile {
     /// A file that takes what is written until [`TraceFile::finish`].
-    pub fn create(path: impl Into<PathBuf>) -> io::Result<Self> {
+    pub fn create(path: impl Into<PathBuf>) -> Result<Self, Diagnostic> {
         let path = path.into();
-        let target = match std::fs::metadata(&path) {
-            Ok(metadata) if metadata.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
-            Ok(metadata) if !metadata.is_file() => Target::Direct(OpenOptions::new().write(true).open(&path)?),
-            _ => {
-                let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-                Target::Beside(ordinary_file().tempfile_in(directory.unwrap_or(Path::new(".")))?)
-            }
-        };
+        let file = AtomicFile::create(&path)?;
         let sink = if path.extension().is_some_and(|extension| extension == "zst") {
-            Sink::Zstd(Box::new(zstd::Encoder::new(target, ZSTD_LEVEL)?))
+            let encoder = zstd::Encoder::new(file, ZSTD_LEVEL).map_err(|error| cannot_write(&path, &error))?;
+            Sink::Zstd(Box::new(encoder))
         } else {
-            Sink::Plain(BufWriter::with_capacity(BLOCK_BYTES, target))
+            Sink::Plain(BufWriter::with_capacity(BLOCK_BYTES, file))
         };
         Ok(Self { path, sink })
     }
 
     /// Completes the file and gives it its name, over an older file of that name.
-    pub fn finish(self) -> io::Result<()> {
-        let target = match self.sink {
-            Sink::Plain(buffered) => buffered.into_inner().map_err(io::IntoInnerError::into_error)?,
-            Sink::Zstd(encoder) => encoder.finish()?,
+    pub fn finish(self) -> Result<(), Diagnostic> {
+        let written = match self.sink {
+            Sink::Plain(buffered) => buffered.into_inner().map_err(io::IntoInnerError::into_error),
+            Sink::Zstd(encoder) => encoder.finish(),
         };
-        match target {
-            Target::Beside(file) => file.persist(&self.path).map(drop).map_err(|error| error.error),
-            Target::Direct(mut file) => file.flush(),
-        }
+        written.map_err(|error| cannot_write(&self.path, &error))?.commit()
     }
 }
 
@@ -116,32 +100,8 @@ impl Write for TraceFile {
     }
 }
 
-impl Write for Target {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Beside(file) => file.write(bytes),
-            Self::Direct(file) => file.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Self::Beside(file) => file.flush(),
-            Self::Direct(file) => file.flush(),
-        }
-    }
-}
-
-/// Temporary files are private by default; a trace is an ordinary file, as the user's umask wants it.
-fn ordinary_file() -> tempfile::Builder<'static, 'static> {
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    builder.prefix(".fragsim-trace");
-    builder
+fn cannot_write(path: &Path, error: &io::Error) -> Diagnostic {
+    Diagnostic::new(format!("cannot write the trace: {error}")).in_file(path.display().to_string())
 }
 
 #[cfg(test)]
@@ -180,16 +140,6 @@ mod tests {
         let reader = TraceReader::from_reader("test", TEXT.as_bytes()).unwrap();
         let written = String::from_utf8(copy(reader, Vec::new())).unwrap();
         assert_eq!(written, TEXT);
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn devices_are_written_to_and_never_replaced() {
-        let file = TraceFile::create("/dev/null").unwrap();
-        let Sink::Plain(buffered) = &file.sink else { panic!() };
-        assert!(matches!(buffered.get_ref(), Target::Direct(_)));
-        copy(TraceReader::from_reader("test", TEXT.as_bytes()).unwrap(), file).finish().unwrap();
-        assert!(TraceFile::create(std::env::temp_dir()).is_err());
     }
 
     #[test]

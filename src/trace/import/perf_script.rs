@@ -7,7 +7,7 @@
 //! goes away.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, ErrorKind};
+use std::io::{BufRead, Read};
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -23,6 +23,11 @@ const PROGRAM_PREFIX: &str = "bpf_prog_";
 /// What changes the text of a trampoline or dispatcher.
 const TRAMPOLINE_PREFIXES: [&str; 2] = ["bpf_trampoline_", "bpf_dispatcher_"];
 
+/// Longest line that is read, 1 MiB: whatever is longer is not from perf.
+const MAX_LINE_BYTES: usize = 1 << 20;
+/// First bytes of a perf.data file, which users may well take for its text.
+const PERF_DATA_MAGIC: &[u8] = b"PERFILE2";
+
 /// Reads the text; `name` is what errors call it. Times count from the first event.
 pub fn from_perf_script(
     name: &str,
@@ -31,20 +36,10 @@ pub fn from_perf_script(
 ) -> Result<(Vec<NamedEvent>, ImportReport), TraceError> {
     let mut import = Import::new(alive_before);
     let mut line = Vec::new();
-    loop {
-        line.clear();
-        match text.read_until(b'\n', &mut line) {
-            Ok(0) => break,
-            Ok(_) => {}
-            Err(error) => {
-                let diagnostic = Diagnostic::new(format!("cannot read the text: {error}")).in_file(name);
-                let diagnostic = diagnostic.at(line_number(import.report.lines), 0, 0);
-                return Err(TraceError::fatal(match error.kind() {
-                    ErrorKind::IsADirectory => diagnostic.help("name a file, or `-` for standard input"),
-                    _ => diagnostic,
-                }));
-            }
-        }
+    while next_line(&mut text, &mut line).map_err(|diagnostic| {
+        let place = line_number(import.report.lines);
+        TraceError::fatal(diagnostic.in_file(name).at(place, 0, 0))
+    })? {
         // Names of commands may be in any encoding; the records themselves are ASCII.
         let shown = String::from_utf8_lossy(&line);
         let record = parse(shown.trim_end()).map_err(|mut diagnostic| {
@@ -57,6 +52,23 @@ pub fn from_perf_script(
         }
     }
     import.finish(name)
+}
+
+/// Reads the next line; false at the end.
+fn next_line(text: &mut impl BufRead, line: &mut Vec<u8>) -> Result<bool, Box<Diagnostic>> {
+    line.clear();
+    let read = text.by_ref().take(MAX_LINE_BYTES as u64 + 1).read_until(b'\n', line);
+    let wrong = |message: String, help: &str| Err(Box::new(Diagnostic::new(message).help(help)));
+    match read {
+        Err(error) => Err(Box::new(Diagnostic::new(format!("cannot read the text: {error}")))),
+        Ok(_) if line.starts_with(PERF_DATA_MAGIC) => {
+            wrong("this is a perf.data file, not its text".to_owned(), "print it: perf script --show-bpf-events")
+        }
+        Ok(_) if line.len() > MAX_LINE_BYTES => {
+            wrong("the line is longer than 1 MiB".to_owned(), "print the recording: perf script --show-bpf-events")
+        }
+        Ok(count) => Ok(count > 0),
+    }
 }
 
 /// A symbol that waits for its event.
@@ -439,5 +451,8 @@ mod tests {
         let cut = "x 1 [000] 1.0: PERF_RECORD_BPF_EVENT type 1, fl";
         let error = from_perf_script("text", cut.as_bytes(), AliveBefore::Skip).unwrap_err().to_string();
         assert!(error.starts_with("text:1:38: the record has no `id`"), "{error}");
+        let error = |text: &[u8]| from_perf_script("text", text, AliveBefore::Skip).unwrap_err().to_string();
+        assert!(error(b"PERFILE2\x01\x02").contains("perf.data file"));
+        assert!(error(&[0; (1 << 20) + 9]).contains("text:1: the line is longer than 1 MiB"));
     }
 }
