@@ -6,6 +6,7 @@ pub mod diagnostics;
 pub mod files;
 pub mod json;
 pub mod kernel;
+pub mod memory;
 pub mod report;
 pub mod result;
 pub mod rng;

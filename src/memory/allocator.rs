@@ -1,0 +1,370 @@
+//! The memory of a machine: zones, zone lists, and the requests that the rest of the model makes.
+
+use super::buddy::Fragment;
+use super::layout::MemoryLayout;
+use super::migrate::MigrateType;
+use super::rules::PageAllocRules;
+use super::start::{self, MemoryError, StartState};
+use super::watermark::{self, ZoneSize};
+use super::zone::{Mark, Zone, ZoneClass};
+use crate::units::{Order, Pfn, PfnRange};
+
+/// What a machine's memory is made of.
+#[derive(Clone, Debug)]
+pub struct MemorySetup<'a> {
+    /// The RAM.
+    pub layout: &'a MemoryLayout,
+    /// Frames that never reach the page allocator; see [`super::memblock::boot_reserved`]. In any order, may overlap.
+    pub reserved: &'a [PfnRange],
+    /// What is free at the start.
+    pub start: &'a StartState,
+    /// The kernel release.
+    pub rules: PageAllocRules,
+    /// CPUs, spread evenly over the nodes; at least one.
+    pub cpus: u32,
+    /// Seed of the random places of free blocks.
+    pub seed: u64,
+    /// Number of the run; runs with the same seed differ.
+    pub run: u32,
+}
+
+/// No block for a request: neither free nor to be had without reclaim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("out of memory: no {kind} block of order {} ({free_pages} pages are free)", order.get())]
+pub struct OutOfMemory {
+    /// The order asked for.
+    pub order: Order,
+    /// The type asked for.
+    pub kind: MigrateType,
+    /// Free pages of the whole machine at that moment, per-CPU lists not counted.
+    pub free_pages: u64,
+}
+
+/// A contiguous range of frames and the zone it belongs to.
+#[derive(Clone, Copy, Debug)]
+struct Stretch {
+    end: u64,
+    zone: u32,
+}
+
+/// Physical memory as the kernel's page allocator sees it.
+///
+/// A clone is a world of its own: the same requests give the same frames in both.
+#[derive(Clone, Debug)]
+pub struct Memory {
+    pub(super) zones: Vec<Zone>,
+    /// Which zone each frame belongs to, ascending.
+    stretches: Vec<Stretch>,
+    /// For each node, the zones that serve its requests, best first.
+    zonelists: Vec<Vec<u32>>,
+    /// For each node, whether its requests first try not to cut up pageblocks of other types.
+    first_try: Vec<Fragment>,
+    pub(super) rules: PageAllocRules,
+    cpus: u32,
+    cpu: u32,
+    node: u32,
+    /// Pages that callers hold.
+    pub(super) held: u64,
+}
+
+impl Memory {
+    /// The memory of a machine in its start state. Takes time and space for the number of ranges, not for their size.
+    ///
+    /// # Errors
+    /// If the start state does not fit the layout.
+    pub fn new(setup: &MemorySetup<'_>) -> Result<Self, MemoryError> {
+        let mut zones = zones_of(setup.layout, &setup.rules);
+        start::fill(&mut zones, setup)?;
+        let nodes = setup.layout.nodes();
+        let cpus = setup.cpus.max(1);
+        set_limits(&mut zones, nodes, cpus, &setup.rules);
+        let stretches = stretches_of(&zones);
+        let zonelists: Vec<Vec<u32>> = (0..nodes).map(|node| zonelist(&zones, node, nodes)).collect();
+        let first_try = zonelists.iter().map(|list| first_try(&zones, list, nodes)).collect();
+        Ok(Self { zones, stretches, zonelists, first_try, rules: setup.rules, cpus, cpu: 0, node: 0, held: 0 })
+    }
+
+    /// The CPU that makes the next requests: its per-CPU lists serve them, its node is the local one. Numbers past the last
+    /// CPU count as the last one.
+    pub fn set_cpu(&mut self, cpu: u32) {
+        self.cpu = cpu.min(self.cpus - 1);
+        self.node = node_of_cpu(self.cpu, self.cpus, self.zonelists.len() as u32);
+    }
+
+    /// A single page (`alloc_page(GFP_KERNEL)`).
+    ///
+    /// # Errors
+    /// If no zone has a page above its min watermark.
+    #[inline]
+    pub fn alloc_page(&mut self, kind: MigrateType) -> Result<Pfn, OutOfMemory> {
+        let preferred = self.zonelists[self.node as usize][0];
+        match self.zones[preferred as usize].take_cached(self.cpu, kind) {
+            Some(pfn) => {
+                self.held += 1;
+                Ok(Pfn::new(pfn))
+            }
+            None => self.alloc_block(Order::ZERO, kind),
+        }
+    }
+
+    /// A naturally aligned block (`alloc_pages`), without reclaim or compaction: first above the low watermarks, then
+    /// above the min watermarks (`__alloc_pages@6.1`).
+    ///
+    /// # Errors
+    /// If no zone has such a block above its min watermark.
+    pub fn alloc_block(&mut self, order: Order, kind: MigrateType) -> Result<Pfn, OutOfMemory> {
+        let first_try = self.first_try[self.node as usize];
+        let pfn = self
+            .take(order.index(), kind, Mark::Low, first_try)
+            .or_else(|| self.take(order.index(), kind, Mark::Min, Fragment::Allowed));
+        match pfn {
+            Some(pfn) => {
+                self.held += order.pages();
+                Ok(Pfn::new(pfn))
+            }
+            None => Err(OutOfMemory { order, kind, free_pages: self.free_pages() }),
+        }
+    }
+
+    /// One walk along the zone list (`get_page_from_freelist@6.1`).
+    fn take(&mut self, order: usize, kind: MigrateType, mark: Mark, mut fragment: Fragment) -> Option<u64> {
+        let list = &self.zonelists[self.node as usize];
+        loop {
+            for &index in list {
+                let zone = &mut self.zones[index as usize];
+                // Better to cut up a local pageblock than to go to another node.
+                if fragment == Fragment::Avoided && zone.node != self.node {
+                    break;
+                }
+                if let Some(pfn) = zone.take(order, kind, mark, fragment, self.cpu, &self.rules) {
+                    return Some(pfn);
+                }
+            }
+            if fragment == Fragment::Allowed {
+                return None;
+            }
+            fragment = Fragment::Allowed;
+        }
+    }
+
+    /// Single pages one after another, exactly the frames that as many [`Memory::alloc_page`] calls give. Neighbouring
+    /// ascending frames are appended as one range, in the order of hand-out; descending frames as ranges of one frame.
+    ///
+    /// # Errors
+    /// If the pages cannot all be had; what was taken is then freed again, in the same order.
+    pub fn alloc_bulk(&mut self, pages: u64, kind: MigrateType, runs: &mut Vec<PfnRange>) -> Result<(), OutOfMemory> {
+        let before = runs.len();
+        let mut left = pages;
+        while left > 0 {
+            if let Some((pfn, blocks)) = self.take_whole(left / Order::MAX.pages(), kind) {
+                left -= blocks * Order::MAX.pages();
+                append(runs, before, PfnRange::with_len(Pfn::new(pfn), blocks * Order::MAX.pages()));
+                continue;
+            }
+            match self.alloc_page(kind) {
+                Ok(pfn) => append(runs, before, PfnRange::with_len(pfn, 1)),
+                Err(error) => {
+                    for run in runs.drain(before..) {
+                        run.iter().for_each(|pfn| self.free_page(pfn));
+                    }
+                    return Err(error);
+                }
+            }
+            left -= 1;
+        }
+        Ok(())
+    }
+
+    /// Whole blocks of the largest order for single pages, from the zone that would serve them.
+    fn take_whole(&mut self, wanted: u64, kind: MigrateType) -> Option<(u64, u64)> {
+        if wanted == 0 {
+            return None;
+        }
+        let fragment = self.first_try[self.node as usize];
+        let list = &self.zonelists[self.node as usize];
+        let index = *list.iter().find(|index| self.zones[**index as usize].passes(0, Mark::Low))?;
+        let zone = &mut self.zones[index as usize];
+        if fragment == Fragment::Avoided && zone.node != self.node {
+            return None;
+        }
+        let (pfn, blocks) = zone.take_whole(wanted, kind, fragment, self.cpu, &self.rules)?;
+        self.held += blocks * Order::MAX.pages();
+        Some((pfn, blocks))
+    }
+
+    /// Gives a single page back, through the per-CPU list (`__free_page`).
+    ///
+    /// # Panics
+    /// If the frame lies past the end of RAM.
+    #[inline]
+    pub fn free_page(&mut self, pfn: Pfn) {
+        self.free_block(pfn, Order::ZERO);
+    }
+
+    /// Gives a block back as one (`__free_pages`), through the per-CPU lists if the release keeps its order there.
+    ///
+    /// # Panics
+    /// If the frames lie past the end of RAM.
+    #[inline]
+    pub fn free_block(&mut self, pfn: Pfn, order: Order) {
+        let zone = self.zone_index(pfn.get()).expect("freed frames were handed out, so they are RAM");
+        self.held -= order.pages();
+        self.zones[zone].free(pfn.get(), order.index(), self.cpu, &self.rules);
+    }
+
+    /// Gives a contiguous run back as the largest aligned blocks that it holds, lowest first (7.x `free_pages_bulk`). To
+    /// free page by page, loop over [`Memory::free_page`].
+    ///
+    /// # Panics
+    /// If the frames lie past the end of RAM.
+    pub fn free_run(&mut self, run: PfnRange) {
+        let mut pfn = run.start();
+        while pfn < run.end() {
+            // A block lies in one zone.
+            let zone_end = self.stretches.iter().map(|stretch| stretch.end).find(|end| *end > pfn.get());
+            let order = largest_order(pfn.get(), run.end().get().min(zone_end.unwrap_or(u64::MAX)));
+            self.free_block(pfn, order);
+            pfn = pfn.offset(order.pages());
+        }
+    }
+
+    /// Gives the pages of all per-CPU lists back to the free lists (`drain_all_pages`).
+    pub fn drain_pcp(&mut self) {
+        for zone in &mut self.zones {
+            zone.drain(&self.rules);
+        }
+    }
+
+    /// Pages on the free lists: what `MemFree` of `/proc/meminfo` shows (`NR_FREE_PAGES`; per-CPU lists do not count).
+    pub fn free_pages(&self) -> u64 {
+        self.zones.iter().map(|zone| zone.buddy.free_pages()).sum()
+    }
+
+    /// Pages on the free lists and on per-CPU lists: all that nobody uses.
+    pub fn unused_pages(&self) -> u64 {
+        self.free_pages() + self.zones.iter().map(Zone::cached_pages).sum::<u64>()
+    }
+
+    /// Pages that the allocator manages: RAM without what was reserved at boot (`MemTotal`).
+    pub fn managed_pages(&self) -> u64 {
+        self.zones.iter().map(|zone| zone.managed).sum()
+    }
+
+    /// The type of the pageblock that holds the frame; movable outside RAM, and where an aged host has nothing drawn yet.
+    pub fn migrate_type_of(&self, pfn: Pfn) -> MigrateType {
+        self.zone_index(pfn.get()).map_or(MigrateType::Movable, |zone| self.zones[zone].buddy.kind(pfn.get()))
+    }
+
+    /// Bytes of heap that the model of this memory takes, roughly.
+    pub fn heap_bytes(&self) -> usize {
+        self.zones.iter().map(|zone| size_of::<Zone>() + zone.heap_bytes()).sum()
+    }
+
+    #[inline]
+    fn zone_index(&self, pfn: u64) -> Option<usize> {
+        let after = self.stretches.partition_point(|stretch| stretch.end <= pfn);
+        self.stretches.get(after).map(|stretch| stretch.zone as usize)
+    }
+}
+
+/// The largest order of an aligned block that starts at a frame and ends at or before `end`.
+pub(super) fn largest_order(pfn: u64, end: u64) -> Order {
+    let aligned = pfn.trailing_zeros().min(u32::from(Order::MAX.get()));
+    let fits = (end - pfn).ilog2();
+    Order::new(aligned.min(fits) as u8).unwrap_or(Order::MAX)
+}
+
+/// Appends a range to those after `from`, joined to the last one if it continues it.
+fn append(runs: &mut Vec<PfnRange>, from: usize, run: PfnRange) {
+    match runs[from..].last_mut() {
+        Some(last) if last.end() == run.start() => *last = PfnRange::new(last.start(), run.end()),
+        _ => runs.push(run),
+    }
+}
+
+fn node_of_cpu(cpu: u32, cpus: u32, nodes: u32) -> u32 {
+    (u64::from(cpu) * u64::from(nodes) / u64::from(cpus)).min(u64::from(nodes) - 1) as u32
+}
+
+/// The zones of a layout, by node and class, all pages in use.
+fn zones_of(layout: &MemoryLayout, rules: &PageAllocRules) -> Vec<Zone> {
+    let mut zones = Vec::new();
+    for node in 0..layout.nodes() {
+        for class in ZoneClass::ALL {
+            let (start, end) = class.frames();
+            let span = PfnRange::new(Pfn::new(start), Pfn::new(end.min(crate::units::MAX_PFN)));
+            let ranges: Vec<PfnRange> = layout
+                .ranges()
+                .iter()
+                .filter(|range| range.node == node)
+                .map(|range| range.range.intersection(span))
+                .filter(|range| !range.is_empty())
+                .collect();
+            if !ranges.is_empty() {
+                zones.push(Zone::new(node, class, ranges, rules));
+            }
+        }
+    }
+    zones
+}
+
+fn set_limits(zones: &mut [Zone], nodes: u32, cpus: u32, rules: &PageAllocRules) {
+    let above = |zone: &Zone| {
+        zones
+            .iter()
+            .filter(|other| other.node == zone.node && other.class > zone.class)
+            .map(|other| other.managed)
+            .sum()
+    };
+    let sizes: Vec<ZoneSize> =
+        zones.iter().map(|zone| ZoneSize { managed: zone.managed, above: above(zone) }).collect();
+    let mut cpus_of_node = vec![0u64; nodes as usize];
+    for cpu in 0..cpus {
+        cpus_of_node[node_of_cpu(cpu, cpus, nodes) as usize] += 1;
+    }
+    for (zone, marks) in zones.iter_mut().zip(watermark::marks(&sizes, rules)) {
+        // A node without CPUs shares its lists among all of them.
+        let cpus = match cpus_of_node[zone.node as usize] {
+            0 => u64::from(cpus),
+            own => own,
+        };
+        zone.marks = marks;
+        zone.limits = watermark::pcp_limits(zone.managed, &marks, cpus, rules);
+    }
+}
+
+fn stretches_of(zones: &[Zone]) -> Vec<Stretch> {
+    let of = |(index, zone): (usize, &Zone)| {
+        zone.ranges.iter().map(move |range| (range.start().get(), range.end().get(), index as u32)).collect::<Vec<_>>()
+    };
+    let mut all: Vec<(u64, u64, u32)> = zones.iter().enumerate().flat_map(of).collect();
+    all.sort_unstable();
+    let mut stretches: Vec<Stretch> = Vec::new();
+    for (_, end, zone) in all {
+        match stretches.last_mut() {
+            Some(last) if last.zone == zone => last.end = end,
+            _ => stretches.push(Stretch { end, zone }),
+        }
+    }
+    stretches
+}
+
+/// The zones for requests of one node: its own from the highest down, then those of the following nodes
+/// (`build_zonelists@6.1` with equal distances).
+fn zonelist(zones: &[Zone], node: u32, nodes: u32) -> Vec<u32> {
+    let mut list: Vec<u32> = (0..zones.len() as u32).collect();
+    let distance = |zone: &Zone| (zone.node + nodes - node) % nodes;
+    list.sort_by_key(|index| {
+        let zone = &zones[*index as usize];
+        (distance(zone), std::cmp::Reverse(zone.class))
+    });
+    list
+}
+
+/// Requests that prefer a NORMAL zone first avoid mixing types, if the node has lower zones to turn to
+/// (`alloc_flags_nofragment@6.1`).
+fn first_try(zones: &[Zone], list: &[u32], nodes: u32) -> Fragment {
+    let preferred = &zones[list[0] as usize];
+    let lower = zones.iter().any(|zone| zone.node == preferred.node && zone.class == ZoneClass::Dma32);
+    if preferred.class == ZoneClass::Normal && (nodes == 1 || lower) { Fragment::Avoided } else { Fragment::Allowed }
+}

@@ -1,0 +1,320 @@
+//! The free memory of a real host: its /proc/buddyinfo and /proc/pagetypeinfo.
+
+use std::fmt;
+
+use super::MemoryError;
+use crate::memory::buddy::FreeCounts;
+use crate::memory::migrate::MigrateType;
+use crate::memory::zone::{Zone, ZoneClass};
+use crate::units::Order;
+
+/// Free blocks of a real host by node, zone and order; by type and with the types of the pageblocks if
+/// `/proc/pagetypeinfo` was given too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    zones: Vec<SnapshotZone>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct SnapshotZone {
+    node: u32,
+    class: ZoneClass,
+    /// Free blocks of each order, from buddyinfo.
+    free: [u64; Order::COUNT],
+    /// Free blocks by type, from pagetypeinfo; `None` where the kernel stopped counting.
+    by_kind: Option<[[Option<u64>; Order::COUNT]; MigrateType::COUNT]>,
+    /// Pageblocks of each type, from pagetypeinfo.
+    blocks: Option<[u64; MigrateType::COUNT]>,
+}
+
+/// Which of the two texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SnapshotText {
+    /// `/proc/buddyinfo`.
+    Buddyinfo,
+    /// `/proc/pagetypeinfo`.
+    Pagetypeinfo,
+}
+
+impl fmt::Display for SnapshotText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Buddyinfo => "buddyinfo",
+            Self::Pagetypeinfo => "pagetypeinfo",
+        })
+    }
+}
+
+/// What is wrong at a place of a text.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// The text holds no zone.
+    #[error("no line of the form `Node 0, zone Normal ...` found")]
+    NoZones,
+    /// A word is not what stands there in the kernel's text.
+    #[error("expected {expected}, found `{found}`")]
+    Unexpected {
+        /// What should stand there.
+        expected: &'static str,
+        /// What does.
+        found: String,
+    },
+    /// The line ends too early.
+    #[error("expected {expected}, but the line ends")]
+    EndOfLine {
+        /// What should follow.
+        expected: &'static str,
+    },
+    /// A line with more or fewer numbers than there are orders.
+    #[error("expected {} numbers, one for each order from 0 to 10, found {found}", Order::COUNT)]
+    Orders {
+        /// How many there are.
+        found: usize,
+    },
+    /// A zone twice.
+    #[error("this zone has been listed before")]
+    Twice,
+    /// A zone of pagetypeinfo that buddyinfo does not have.
+    #[error("buddyinfo has no such zone")]
+    NotInBuddyinfo,
+}
+
+/// A text that is not what the kernel prints.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text} line {line}, column {column}: {problem}")]
+pub struct SnapshotError {
+    /// Which text.
+    pub text: SnapshotText,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in bytes, from 1.
+    pub column: usize,
+    /// What is wrong.
+    pub problem: Problem,
+}
+
+/// What stays of small free blocks if their types are not known: this share is unmovable ...
+const GUESS_UNMOVABLE: u64 = 8;
+/// ... and this one reclaimable; the rest, and all blocks of 2 MiB and more, is movable.
+const GUESS_RECLAIMABLE: u64 = 16;
+/// How scattered the small blocks of a snapshot are taken to be, in thousandths; texts do not tell.
+const SCATTER: u32 = 600;
+
+impl Snapshot {
+    /// Reads the texts of `/proc/buddyinfo` and, if there, `/proc/pagetypeinfo` of one host.
+    ///
+    /// Buddyinfo is what counts where the two differ, as they were not read at the same moment. Blocks of the types high-order
+    /// atomic, CMA and isolated count as movable. Without pagetypeinfo an eighth of the blocks below 2 MiB is taken to be
+    /// unmovable and a sixteenth reclaimable. Numbers that the kernel cuts off (`>100000`) follow from the rest.
+    ///
+    /// # Errors
+    /// Says which text is not what the kernel prints, at which line and column.
+    pub fn parse(buddyinfo: &str, pagetypeinfo: Option<&str>) -> Result<Self, SnapshotError> {
+        let mut zones: Vec<SnapshotZone> = Vec::new();
+        for line in lines(buddyinfo, SnapshotText::Buddyinfo) {
+            let mut words = line.words();
+            let (node, class) = words.zone()?;
+            if zones.iter().any(|zone| (zone.node, zone.class) == (node, class)) {
+                return Err(line.error(1, Problem::Twice));
+            }
+            let counts = words.orders()?;
+            let free = counts.map(|count| count.unwrap_or_default());
+            zones.push(SnapshotZone { node, class, free, by_kind: None, blocks: None });
+        }
+        if zones.is_empty() {
+            let text = SnapshotText::Buddyinfo;
+            return Err(SnapshotError { text, line: 1, column: 1, problem: Problem::NoZones });
+        }
+        if let Some(text) = pagetypeinfo {
+            read_types(text, &mut zones)?;
+        }
+        Ok(Self { zones })
+    }
+
+    /// # Errors
+    /// If the machine lacks a zone of the snapshot.
+    pub(super) fn check(&self, zones: &[Zone]) -> Result<(), MemoryError> {
+        let exists =
+            |wanted: &SnapshotZone| zones.iter().any(|zone| (zone.node, zone.class) == (wanted.node, wanted.class));
+        match self.zones.iter().find(|zone| !exists(zone)) {
+            Some(zone) => Err(MemoryError::NoSuchZone { node: zone.node, zone: zone.class.name() }),
+            None => Ok(()),
+        }
+    }
+
+    /// The free blocks of one zone; none if the snapshot does not have it.
+    pub(super) fn counts(&self, zone: &Zone) -> FreeCounts {
+        let mut counts = FreeCounts { scatter: SCATTER, ..FreeCounts::default() };
+        let Some(own) = self.zones.iter().find(|own| (own.node, own.class) == (zone.node, zone.class)) else {
+            return counts;
+        };
+        counts.blocks = own.blocks;
+        for order in Order::all() {
+            let shares = own.by_kind_of(order);
+            for kind in MigrateType::ALL {
+                counts.free[kind.index()][order.index()] = shares[kind.index()];
+            }
+        }
+        counts
+    }
+}
+
+impl SnapshotZone {
+    /// Free blocks of one order by type; they add up to what buddyinfo says.
+    fn by_kind_of(&self, order: Order) -> [u64; MigrateType::COUNT] {
+        let total = self.free[order.index()];
+        let Some(by_kind) = &self.by_kind else {
+            let (unmovable, reclaimable) = match order < Order::PAGEBLOCK {
+                true => (total / GUESS_UNMOVABLE, total / GUESS_RECLAIMABLE),
+                false => (0, 0),
+            };
+            return [unmovable, total - unmovable - reclaimable, reclaimable];
+        };
+        let known: u64 = by_kind.iter().filter_map(|orders| orders[order.index()]).sum();
+        let cut_off = by_kind.iter().filter(|orders| orders[order.index()].is_none()).count() as u64;
+        let share = total.saturating_sub(known) / cut_off.max(1);
+        let of = |kind: MigrateType| by_kind[kind.index()][order.index()].unwrap_or(share);
+        let unmovable = of(MigrateType::Unmovable).min(total);
+        let reclaimable = of(MigrateType::Reclaimable).min(total - unmovable);
+        [unmovable, total - unmovable - reclaimable, reclaimable]
+    }
+}
+
+/// Reads pagetypeinfo into the zones of buddyinfo.
+fn read_types(text: &str, zones: &mut [SnapshotZone]) -> Result<(), SnapshotError> {
+    let mut found = false;
+    for line in lines(text, SnapshotText::Pagetypeinfo) {
+        let mut words = line.words();
+        let (node, class) = words.zone()?;
+        let zone = zones.iter_mut().find(|zone| (zone.node, zone.class) == (node, class));
+        let zone = zone.ok_or_else(|| line.error(1, Problem::NotInBuddyinfo))?;
+        found = true;
+        if words.skip("type") {
+            let (_, name) = words.next("the name of a migrate type")?;
+            let counts = words.orders()?;
+            if let Some(kind) = MigrateType::ALL.into_iter().find(|kind| kind.name() == name) {
+                zone.by_kind.get_or_insert_with(|| [[Some(0); Order::COUNT]; MigrateType::COUNT])[kind.index()] =
+                    counts;
+            }
+        } else if zone.blocks.is_none() {
+            // The table of pageblocks; a second one, of mixed blocks, follows in debug kernels.
+            let mut blocks = [0; MigrateType::COUNT];
+            for (index, count) in words.numbers()?.into_iter().enumerate() {
+                // Types without lists of their own count as movable.
+                blocks[if index < MigrateType::COUNT { index } else { MigrateType::Movable.index() }] +=
+                    count.unwrap_or(0);
+            }
+            zone.blocks = Some(blocks);
+        }
+    }
+    let text = SnapshotText::Pagetypeinfo;
+    if found { Ok(()) } else { Err(SnapshotError { text, line: 1, column: 1, problem: Problem::NoZones }) }
+}
+
+/// A line that speaks of a zone.
+#[derive(Clone, Copy)]
+struct Line<'a> {
+    text: SnapshotText,
+    number: usize,
+    content: &'a str,
+}
+
+/// The lines that speak of a zone; in pagetypeinfo headings stand between them. In buddyinfo every line must.
+fn lines(content: &str, text: SnapshotText) -> impl Iterator<Item = Line<'_>> {
+    content.lines().enumerate().map(move |(index, content)| Line { text, number: index + 1, content }).filter(
+        move |line| match text {
+            SnapshotText::Buddyinfo => !line.content.trim().is_empty(),
+            SnapshotText::Pagetypeinfo => line.content.trim_start().starts_with("Node"),
+        },
+    )
+}
+
+impl<'a> Line<'a> {
+    fn error(&self, column: usize, problem: Problem) -> SnapshotError {
+        SnapshotError { text: self.text, line: self.number, column, problem }
+    }
+
+    fn words(&self) -> Words<'a> {
+        Words { line: *self, at: 0 }
+    }
+}
+
+/// The words of a line, from the left.
+struct Words<'a> {
+    line: Line<'a>,
+    at: usize,
+}
+
+impl<'a> Words<'a> {
+    /// Column and text of the next word, which is not consumed.
+    fn peek(&self) -> Option<(usize, &'a str)> {
+        let rest = &self.line.content[self.at..];
+        let start = self.at + (rest.len() - rest.trim_start().len());
+        let word = self.line.content[start..].split_whitespace().next()?;
+        Some((start, word))
+    }
+
+    fn next(&mut self, expected: &'static str) -> Result<(usize, &'a str), SnapshotError> {
+        let Some((start, word)) = self.peek() else {
+            return Err(self.line.error(self.line.content.len() + 1, Problem::EndOfLine { expected }));
+        };
+        self.at = start + word.len();
+        Ok((start + 1, word))
+    }
+
+    /// Steps over this word if it comes next.
+    fn skip(&mut self, word: &str) -> bool {
+        match self.peek() {
+            Some((start, found)) if found == word => {
+                self.at = start + found.len();
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn unexpected(&self, expected: &'static str, (column, found): (usize, &str)) -> SnapshotError {
+        self.line.error(column, Problem::Unexpected { expected, found: found.to_owned() })
+    }
+
+    /// `Node 0, zone   Normal`, with or without a comma at the end.
+    fn zone(&mut self) -> Result<(u32, ZoneClass), SnapshotError> {
+        let word = self.next("`Node`")?;
+        if word.1 != "Node" {
+            return Err(self.unexpected("`Node`", word));
+        }
+        let word = self.next("a node number")?;
+        let node = word.1.trim_end_matches(',').parse().map_err(|_| self.unexpected("a node number", word))?;
+        let word = self.next("`zone`")?;
+        if word.1 != "zone" {
+            return Err(self.unexpected("`zone`", word));
+        }
+        const ZONES: &str = "one of the zones DMA, DMA32, Normal";
+        let word = self.next(ZONES)?;
+        let name = word.1.trim_end_matches(',');
+        let class = ZoneClass::ALL.into_iter().find(|class| class.name() == name);
+        Ok((node, class.ok_or_else(|| self.unexpected(ZONES, word))?))
+    }
+
+    /// The numbers up to the end of the line; `None` for `>100000`.
+    fn numbers(&mut self) -> Result<Vec<Option<u64>>, SnapshotError> {
+        let mut numbers = Vec::new();
+        while self.peek().is_some() {
+            let word = self.next("a number")?;
+            // The sign stands right before the number or, if that is short, before its padding.
+            let number = match word.1.strip_prefix('>') {
+                Some("") => self.next("a number")?.1.parse().map(|_: u64| None),
+                Some(number) => number.parse().map(|_: u64| None),
+                None => word.1.parse().map(Some),
+            };
+            numbers.push(number.map_err(|_| self.unexpected("a number of free blocks", word))?);
+        }
+        Ok(numbers)
+    }
+
+    fn orders(&mut self) -> Result<[Option<u64>; Order::COUNT], SnapshotError> {
+        let column = self.at + 1;
+        let numbers = self.numbers()?;
+        numbers.try_into().map_err(|numbers: Vec<_>| self.line.error(column, Problem::Orders { found: numbers.len() }))
+    }
+}
