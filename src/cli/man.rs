@@ -8,8 +8,7 @@ use clap_mangen::Man;
 
 use super::exit;
 use super::output::Failure;
-use crate::diagnostics::Diagnostic;
-use crate::files::write_all;
+use crate::files::{make_directory, write_all};
 
 pub(super) const HELP: &str = "\
 Examples:
@@ -31,9 +30,7 @@ pub(super) fn run(args: &ManArgs, command: clap::Command, out: &mut dyn Write) -
     match &args.output {
         None => Man::new(command).render(out)?,
         Some(directory) => {
-            std::fs::create_dir_all(directory).map_err(|error| {
-                Diagnostic::new(format!("cannot make the directory `{}`: {error}", directory.display()))
-            })?;
+            make_directory(directory)?;
             write_pages(command, directory)?;
         }
     }

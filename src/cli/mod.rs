@@ -118,9 +118,7 @@ fn trace(command: &TraceCommand, out: &mut dyn Write, messages: Messages) -> Res
     match trace::run(command, out, &mut io::stderr().lock()) {
         Ok(TraceOutcome::Done) => Ok(exit::DONE),
         Ok(TraceOutcome::Problems(problems)) => {
-            for problem in &problems {
-                messages.error(problem);
-            }
+            messages.errors(&problems);
             Ok(exit::CHECK_FAILED)
         }
         Err(TraceFailure::Input(diagnostic)) => Err(diagnostic.into()),

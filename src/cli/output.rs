@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use super::exit;
 use super::render::{Severity, render, stderr_takes_colour};
 use crate::diagnostics::Diagnostic;
+use crate::files::describe;
 
 /// Why a command could not do its work.
 #[derive(Debug)]
@@ -53,6 +54,13 @@ impl Messages {
         Self { colour: stderr_takes_colour() }
     }
 
+    /// Errors, with an empty line between two.
+    pub fn errors(self, diagnostics: &[Diagnostic]) {
+        let texts: Vec<String> =
+            diagnostics.iter().map(|diagnostic| render(diagnostic, Severity::Error, self.colour)).collect();
+        self.write(&texts.join("\n"));
+    }
+
     /// An error.
     pub fn error(self, diagnostic: &Diagnostic) {
         self.write(&render(diagnostic, Severity::Error, self.colour));
@@ -86,13 +94,11 @@ pub fn conclude(end: Result<u8, Failure>, messages: Messages) -> u8 {
         Ok(code) => code,
         Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => exit::DONE,
         Err(Failure::Output(error)) => {
-            messages.error(&Diagnostic::new(format!("cannot write standard output: {error}")));
+            messages.error(&describe("write", "standard output", &error));
             exit::BAD_INPUT
         }
         Err(Failure::Input(diagnostics)) => {
-            for diagnostic in &diagnostics {
-                messages.error(diagnostic);
-            }
+            messages.errors(&diagnostics);
             exit::BAD_INPUT
         }
     }

@@ -12,7 +12,7 @@ use super::exit;
 use super::output::{Failure, Messages};
 use super::progress::Bar;
 use crate::diagnostics::Diagnostic;
-use crate::files::{STDIN, write_all};
+use crate::files::{STDIN, make_directory, write_all};
 use crate::report::Format;
 use crate::result::{Outcome, ResultDoc};
 use crate::scenario::{LoadedScenario, Overrides};
@@ -104,9 +104,7 @@ impl RunArgs {
         let mut files: Vec<PathBuf> = self.output.iter().filter(|path| path.as_os_str() != STDIN).cloned().collect();
         if self.save {
             let directory = Path::new(SAVE_DIRECTORY);
-            std::fs::create_dir_all(directory).map_err(|error| {
-                Diagnostic::new(format!("cannot make the directory `{}`: {error}", directory.display()))
-            })?;
+            make_directory(directory)?;
             files.push(directory.join(format!("{}.json", result.scenario.name)));
         }
         for file in files {

@@ -105,6 +105,11 @@ fn check_machine(machine: &Machine, path: &JsonPath, problems: &mut Vec<Problem>
         }
         check_ranges(ranges, &path.clone().key("ranges"), problems);
     }
+    if problems.is_empty()
+        && let Err(error) = machine.memory_layout()
+    {
+        problems.push((path.clone(), Complaint::new(error.to_string())));
+    }
     if let StartState::Aged(aged) = &machine.start {
         check_aged(*aged, &path.clone().key("start").key("aged"), problems);
     }
@@ -171,8 +176,11 @@ fn check_aged(aged: Aged, path: &JsonPath, problems: &mut Vec<Problem>) {
     let mut complain = |key: &str, message: String| problems.push((path.clone().key(key), Complaint::new(message)));
     if aged.used_percent > 99 {
         complain("used_percent", "a host has from 0 to 99 percent of its memory in use".to_owned());
-    } else if aged.unmovable_percent > aged.used_percent {
-        let message = format!("unmovable memory is in use too: at most the {} percent of it", aged.used_percent);
+    }
+    let of_the_kernel = aged.unmovable_percent.saturating_add(aged.reclaimable_percent);
+    if of_the_kernel > 100 {
+        let message =
+            format!("unmovable and reclaimable memory together are {of_the_kernel} percent of the pageblocks");
         complain("unmovable_percent", message);
     }
     if aged.scatter_percent > 100 {
@@ -414,8 +422,9 @@ mod tests {
         assert_eq!(with(r#""sampling": {"points": 1}"#), ["sampling.points: a series has from 2 to 100000 points"]);
         assert_eq!(with(r#""sampling": {"every": "0s"}"#), ["sampling.every: the time between two samples is 0"]);
         let aged =
-            r#""machine": {"start": {"aged": {"used_percent": 30, "unmovable_percent": 31, "scatter_percent": 101}}}"#;
-        assert_eq!(with(aged).len(), 2);
+            r#""machine": {"start": {"aged": {"used_percent": 100, "unmovable_percent": 96, "scatter_percent": 101}}}"#;
+        assert_eq!(with(aged).len(), 3);
+        assert_eq!(with(r#""machine": {"start": {"aged": "month"}}"#), [""; 0]);
         for name in ["", "../x", ".x", "a b", "ü"] {
             assert_eq!(with(&format!(r#""name": "{name}""#)).len(), 1, "{name}");
             assert_eq!(check_name(&name_from(name)), Ok(()));
