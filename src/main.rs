@@ -1,1 +1,5 @@
-fn main() {}
+//! The `fragsim` program.
+
+fn main() -> std::process::ExitCode {
+    fragsim::cli::main()
+}

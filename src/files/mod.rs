@@ -8,11 +8,12 @@ pub use atomic::{AtomicFile, remove_unfinished, write_all};
 pub use read::{STDIN, Text, find_file, read_text};
 
 use std::io;
+use std::path::Path;
 
 use crate::diagnostics::Diagnostic;
 
 /// What went wrong with a file, in the words of a user: `cannot write `x.json`: no space left`.
-fn describe(verb: &str, name: &str, error: &io::Error) -> Diagnostic {
+pub(crate) fn describe(verb: &str, name: &str, error: &io::Error) -> Diagnostic {
     use io::ErrorKind::{
         AlreadyExists, IsADirectory, NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem, StorageFull,
     };
@@ -28,4 +29,13 @@ fn describe(verb: &str, name: &str, error: &io::Error) -> Diagnostic {
         _ => error.to_string().split(" (os error").next().unwrap_or_default().to_lowercase(),
     };
     Diagnostic::new(format!("cannot {verb} `{name}`: {reason}"))
+}
+
+/// Makes a directory and those above it, where they are not there yet.
+///
+/// # Errors
+/// It cannot be made.
+pub fn make_directory(path: &Path) -> Result<(), Diagnostic> {
+    let fail = |error| describe("make the directory", &path.display().to_string(), &error);
+    std::fs::create_dir_all(path).map_err(fail)
 }

@@ -2,15 +2,17 @@
 
 use super::allocators::{AllocatorEntry, has_huge_packs, has_packs};
 use super::contract::{Sampling, Scenario, TraceSource};
-use super::machine::{Aged, Machine, MemoryRange, StartState};
+use super::machine::{Aged, Layout, Machine, MemoryRange, StartState};
 use crate::json::{Complaint, JsonPath};
 use crate::trace::Generated;
 use crate::units::{Bytes, PAGE_BYTES};
 
-/// Least memory of a host; less than this and no kernel would boot.
-pub const MIN_MEMORY: Bytes = Bytes::new(16 << 20);
-/// Most memory of a host: what the direct map of x86-64 covers with four-level page tables.
-pub const MAX_MEMORY: Bytes = Bytes::new(64 << 40);
+/// Least memory of a host, and of each of its nodes; with less no kernel would boot.
+pub const MIN_MEMORY: Bytes = Bytes::new(32 << 20);
+/// One past the highest physical address: what the direct map of x86-64 covers with four-level page tables.
+pub const MEMORY_END: Bytes = Bytes::new(64 << 40);
+/// Most memory of a host: what fits below [`MEMORY_END`] above the hole under 4 GiB.
+pub const MAX_MEMORY: Bytes = Bytes::new(MEMORY_END.get() - (4 << 30));
 /// Most NUMA nodes.
 pub const MAX_NODES: u32 = 64;
 /// Most CPUs (`NR_CPUS` of an x86-64 kernel built with `MAXSMP`).
@@ -76,6 +78,10 @@ fn check_machine(machine: &Machine, path: &JsonPath, problems: &mut Vec<Problem>
     if nodes == 0 || nodes > MAX_NODES {
         complain("nodes", Complaint::new(format!("a host has from 1 to {MAX_NODES} nodes")));
     }
+    if nodes > 1 && machine.layout == Some(Layout::Q35) {
+        let complaint = Complaint::new("a q35 machine has one node here");
+        complain("nodes", complaint.help("use the layout \"server\", or give `ranges` with a `node` each"));
+    }
     if let Some(memory) = machine.memory {
         match check_size(memory, MIN_MEMORY) {
             Err(reason) => complain("memory", Complaint::new(reason)),
@@ -99,6 +105,11 @@ fn check_machine(machine: &Machine, path: &JsonPath, problems: &mut Vec<Problem>
         }
         check_ranges(ranges, &path.clone().key("ranges"), problems);
     }
+    if problems.is_empty()
+        && let Err(error) = machine.memory_layout()
+    {
+        problems.push((path.clone(), Complaint::new(error.to_string())));
+    }
     if let StartState::Aged(aged) = &machine.start {
         check_aged(*aged, &path.clone().key("start").key("aged"), problems);
     }
@@ -111,7 +122,7 @@ fn check_size(size: Bytes, least: Bytes) -> Result<(), String> {
     } else if size < least {
         Err(format!("{size} is less than {least}, the least that a host has"))
     } else if size > MAX_MEMORY {
-        Err(format!("{size} is more than {MAX_MEMORY}, the most that the direct map covers"))
+        Err(format!("{size} is more than {MAX_MEMORY}, the most that a host has"))
     } else if !size.get().is_multiple_of(PAGE_BYTES) {
         Err(format!("{size} is no multiple of 4KiB"))
     } else {
@@ -124,6 +135,7 @@ fn check_ranges(ranges: &[MemoryRange], path: &JsonPath, problems: &mut Vec<Prob
         problems.push((path.clone(), Complaint::new(format!("a host has from 1 to {MAX_RANGES} ranges of memory"))));
         return;
     }
+    let earlier_problems = problems.len();
     let mut previous_end = 0;
     let mut total = 0u64;
     for (index, range) in ranges.iter().enumerate() {
@@ -133,8 +145,8 @@ fn check_ranges(ranges: &[MemoryRange], path: &JsonPath, problems: &mut Vec<Prob
             complain("size", reason);
             continue;
         }
-        let Some(end) = range.start.checked_add(range.size).filter(|end| *end <= MAX_MEMORY) else {
-            complain("start", format!("the range ends above {MAX_MEMORY}, the end of the direct map"));
+        let Some(end) = range.start.checked_add(range.size).filter(|end| *end <= MEMORY_END) else {
+            complain("start", format!("the range ends above {MEMORY_END}, the end of the direct map"));
             continue;
         };
         if !range.start.get().is_multiple_of(PAGE_BYTES) {
@@ -148,7 +160,13 @@ fn check_ranges(ranges: &[MemoryRange], path: &JsonPath, problems: &mut Vec<Prob
         previous_end = end.get();
         total += range.size.get();
     }
-    if total < MIN_MEMORY.get() && problems.is_empty() {
+    if problems.len() > earlier_problems {
+        return;
+    }
+    let last_node = ranges.iter().map(|range| range.node).max().unwrap_or(0);
+    if let Some(node) = (0..last_node).find(|node| ranges.iter().all(|range| range.node != *node)) {
+        problems.push((path.clone(), Complaint::new(format!("node {node} has no memory, but a later node has"))));
+    } else if total < MIN_MEMORY.get() {
         let message = format!("the ranges hold {}, less than {MIN_MEMORY}", Bytes::new(total));
         problems.push((path.clone(), Complaint::new(message)));
     }
@@ -158,8 +176,11 @@ fn check_aged(aged: Aged, path: &JsonPath, problems: &mut Vec<Problem>) {
     let mut complain = |key: &str, message: String| problems.push((path.clone().key(key), Complaint::new(message)));
     if aged.used_percent > 99 {
         complain("used_percent", "a host has from 0 to 99 percent of its memory in use".to_owned());
-    } else if aged.unmovable_percent > aged.used_percent {
-        let message = format!("unmovable memory is in use too: at most the {} percent of it", aged.used_percent);
+    }
+    let of_the_kernel = aged.unmovable_percent.saturating_add(aged.reclaimable_percent);
+    if of_the_kernel > 100 {
+        let message =
+            format!("unmovable and reclaimable memory together are {of_the_kernel} percent of the pageblocks");
         complain("unmovable_percent", message);
     }
     if aged.scatter_percent > 100 {
@@ -297,7 +318,7 @@ mod tests {
     fn good_scenarios_pass() {
         assert_eq!(problems(r#"{"trace": {"file": "t"}}"#), [""; 0]);
         assert_eq!(problems(r#"{"trace": {"file": "t", "repeat": 10000, "period": "3s"}}"#), [""; 0]);
-        assert_eq!(with(r#""machine": {"memory": "64TiB", "nodes": 64, "cpus": 8192}"#), [""; 0]);
+        assert_eq!(with(r#""machine": {"memory": "65532GiB", "nodes": 64, "cpus": 8192}"#), [""; 0]);
         assert_eq!(
             with(
                 r#""machine": {"ranges": [{"start": "0B", "size": "2GiB"}, {"start": "4GiB", "size": "4KiB", "node": 1}]}"#
@@ -314,21 +335,19 @@ mod tests {
     fn sizes_have_limits() {
         for (memory, message) in [
             ("0B", "machine.memory: the size is 0"),
-            ("15MiB", "machine.memory: 15MiB is less than 16MiB, the least that a host has"),
-            (
-                "9223372036854775808B",
-                "machine.memory: 8388608TiB is more than 64TiB, the most that the direct map covers",
-            ),
-            ("16777217B", "machine.memory: 16777217B is no multiple of 4KiB"),
+            ("31MiB", "machine.memory: 31MiB is less than 32MiB, the least that a host has"),
+            ("64TiB", "machine.memory: 64TiB is more than 65532GiB, the most that a host has"),
+            ("9223372036854775808B", "machine.memory: 8388608TiB is more than 65532GiB, the most that a host has"),
+            ("33554433B", "machine.memory: 33554433B is no multiple of 4KiB"),
         ] {
             assert_eq!(with(&format!(r#""machine": {{"memory": "{memory}"}}"#)), [message]);
         }
-        let nodes = with(r#""machine": {"memory": "64MiB", "nodes": 5, "cpus": 0}"#);
+        let nodes = with(r#""machine": {"memory": "128MiB", "nodes": 5, "cpus": 0}"#);
         assert_eq!(
             nodes,
             [
                 "machine.cpus: a host has from 1 to 8192 CPUs",
-                "machine.nodes: 64MiB shared by 5 nodes is less than 16MiB each"
+                "machine.nodes: 128MiB shared by 5 nodes is less than 32MiB each"
             ]
         );
     }
@@ -339,7 +358,7 @@ mod tests {
         assert_eq!(ranges(""), ["machine.ranges: a host has from 1 to 1024 ranges of memory"]);
         assert_eq!(
             ranges(r#"{"start": "0B", "size": "8MiB"}"#),
-            ["machine.ranges: the ranges hold 8MiB, less than 16MiB"]
+            ["machine.ranges: the ranges hold 8MiB, less than 32MiB"]
         );
         assert_eq!(
             ranges(
@@ -403,8 +422,9 @@ mod tests {
         assert_eq!(with(r#""sampling": {"points": 1}"#), ["sampling.points: a series has from 2 to 100000 points"]);
         assert_eq!(with(r#""sampling": {"every": "0s"}"#), ["sampling.every: the time between two samples is 0"]);
         let aged =
-            r#""machine": {"start": {"aged": {"used_percent": 30, "unmovable_percent": 31, "scatter_percent": 101}}}"#;
-        assert_eq!(with(aged).len(), 2);
+            r#""machine": {"start": {"aged": {"used_percent": 100, "unmovable_percent": 96, "scatter_percent": 101}}}"#;
+        assert_eq!(with(aged).len(), 3);
+        assert_eq!(with(r#""machine": {"start": {"aged": "month"}}"#), [""; 0]);
         for name in ["", "../x", ".x", "a b", "ü"] {
             assert_eq!(with(&format!(r#""name": "{name}""#)).len(), 1, "{name}");
             assert_eq!(check_name(&name_from(name)), Ok(()));

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
 use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -14,6 +13,8 @@ use super::overrides::{Change, Overrides};
 use crate::diagnostics::Diagnostic;
 use crate::files::{STDIN, Text, find_file, read_text};
 use crate::json::{Complaint, Document, JsonPath, typed};
+use crate::memory;
+use crate::memory::start::SnapshotText;
 use crate::units::Bytes;
 
 /// Largest scenario file.
@@ -30,20 +31,17 @@ pub struct LoadedScenario {
     pub name: String,
     /// The directory that relative paths of the scenario start from.
     pub directory: PathBuf,
-    /// The texts of its snapshot, if that is where the host starts.
-    pub snapshot: Option<SnapshotTexts>,
+    /// The free memory of a real host, if that is where the host starts.
+    pub snapshot: Option<memory::Snapshot>,
     /// The XXH3-128 hash of all that can change a result, apart from the trace's contents and the seed, which a result
     /// names by themselves: 32 hexadecimal digits. Name, comment and layout of the file are not in it.
     pub hash: String,
 }
 
-/// The files of a snapshot.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct SnapshotTexts {
-    /// The text of /proc/buddyinfo.
-    pub buddyinfo: String,
-    /// The text of /proc/pagetypeinfo.
-    pub pagetypeinfo: Option<String>,
+/// The texts of a snapshot.
+struct SnapshotTexts {
+    buddyinfo: Text,
+    pagetypeinfo: Option<Text>,
 }
 
 impl LoadedScenario {
@@ -74,14 +72,18 @@ impl LoadedScenario {
         let scenario = source.read(overrides).map_err(|error| vec![error])?;
         let problems = check(&scenario);
         if !problems.is_empty() {
-            return Err(problems.into_iter().map(|(path, complaint)| source.complain(&path, complaint)).collect());
+            let complain = |(path, complaint): (JsonPath, Complaint)| source.complain(&path, complaint);
+            let mut diagnostics: Vec<Diagnostic> = problems.into_iter().map(complain).collect();
+            diagnostics.sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
+            return Err(diagnostics);
         }
         source.find_trace(&scenario, &directory).map_err(|error| vec![error])?;
-        let snapshot = source.read_snapshot(&scenario, &directory).map_err(|error| vec![error])?;
+        let texts = source.read_snapshot(&scenario, &directory).map_err(|error| vec![error])?;
+        let snapshot = texts.as_ref().map(parse_snapshot).transpose().map_err(|error| vec![error])?;
         let name = scenario.name.clone().unwrap_or_else(|| name.to_owned());
         let mut scenario = scenario.resolved();
         scenario.name = Some(name.clone());
-        let hash = hash(&scenario, snapshot.as_ref());
+        let hash = hash(&scenario, texts.as_ref());
         Ok(Self { scenario, name, directory, snapshot, hash })
     }
 
@@ -166,7 +168,7 @@ impl Source {
         let path = JsonPath::root().key("machine").key("start").key("snapshot");
         let read = |key: &str, file: &str| {
             let text = read_text(&directory.join(file), "a snapshot", MAX_SNAPSHOT);
-            text.map(|text| text.text).map_err(|error| {
+            text.map_err(|error| {
                 let complaint = Complaint { help: error.help, ..Complaint::new(error.message) };
                 self.complain(&path.clone().key(key), complaint)
             })
@@ -177,10 +179,28 @@ impl Source {
     }
 }
 
+fn parse_snapshot(texts: &SnapshotTexts) -> Result<memory::Snapshot, Diagnostic> {
+    let pagetypeinfo = texts.pagetypeinfo.as_ref();
+    memory::Snapshot::parse(&texts.buddyinfo.text, pagetypeinfo.map(|text| text.text.as_str())).map_err(|error| {
+        let text = match error.text {
+            SnapshotText::Buddyinfo => &texts.buddyinfo,
+            SnapshotText::Pagetypeinfo => pagetypeinfo.unwrap_or(&texts.buddyinfo),
+        };
+        let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
+        let line = text.text.lines().nth(error.line.saturating_sub(1)).unwrap_or("");
+        Diagnostic::new(error.problem.to_string())
+            .in_file(&text.name)
+            .at(number(error.line), number(error.column), 1)
+            .excerpt(line.as_bytes())
+            .help(format!("this is not what the kernel prints in /proc/{}", error.text))
+    })
+}
+
 /// The hash of a resolved scenario and the files it starts from.
 fn hash(resolved: &Scenario, snapshot: Option<&SnapshotTexts>) -> String {
     let same = Scenario { schema: None, name: None, comment: None, seed: 0, ..resolved.clone() };
-    let canonical = serde_json::to_vec(&(same, snapshot)).expect("every field has a form in JSON");
+    let texts = snapshot.map(|texts| (&texts.buddyinfo.text, texts.pagetypeinfo.as_ref().map(|text| &text.text)));
+    let canonical = serde_json::to_vec(&(same, texts)).expect("every field has a form in JSON");
     format!("{:032x}", xxh3_128(&canonical))
 }
 
@@ -289,12 +309,37 @@ mod tests {
     }
 
     #[test]
+    fn snapshots_are_read_and_their_errors_have_a_place() {
+        let directory = tempfile::tempdir().unwrap();
+        let buddyinfo = directory.path().join("buddyinfo");
+        let text = Text {
+            name: "-".to_owned(),
+            text: r#"{"trace": {"file": "."}, "machine": {"start": {"snapshot": {"buddyinfo": "buddyinfo"}}}}"#
+                .replace("\"file\": \".\"", "\"file\": \"buddyinfo\""),
+        };
+        let load = || {
+            let directory = directory.path().to_owned();
+            LoadedScenario::from_text(text.clone(), "x", directory, &Overrides::default())
+        };
+        assert!(load().unwrap_err()[0].message.contains("no such file"));
+        std::fs::write(&buddyinfo, "Node 0, zone   Normal 1 2 3 4 5 6 7 8 9 10 11\n").unwrap();
+        let first = load().unwrap();
+        assert!(matches!(first.start_state(), memory::StartState::Snapshot(_)));
+        std::fs::write(&buddyinfo, "Node 0, zone   Normal 1 2 3 4 5 6 7 8 9 10 12\n").unwrap();
+        assert_ne!(load().unwrap().hash, first.hash);
+        std::fs::write(&buddyinfo, "Node 0, zone   Normal 1 x\n").unwrap();
+        let error = load().unwrap_err().remove(0);
+        assert_eq!((error.line, error.column), (1, 25), "{error}");
+        assert!(error.path.unwrap().ends_with("buddyinfo"));
+    }
+
+    #[test]
     fn all_values_that_do_not_fit_are_named_at_once() {
         let text = "{\"trace\": {\"file\": \"t.jsonl\", \"repeat\": 2}, \"machine\": {\"memory\": \"0B\"}}";
         let errors = load(text).unwrap_err();
         assert_eq!(errors.len(), 2);
-        assert!(errors[0].starts_with("my scenario.json:1:67: the size is 0"), "{errors:?}");
-        assert!(errors[1].starts_with("my scenario.json:1:41: `repeat` needs a `period`"), "{errors:?}");
+        assert!(errors[1].starts_with("my scenario.json:1:67: the size is 0"), "{errors:?}");
+        assert!(errors[0].starts_with("my scenario.json:1:41: `repeat` needs a `period`"), "{errors:?}");
     }
 
     #[test]

@@ -6,13 +6,14 @@ use std::fmt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, de};
 
+use crate::memory;
 use crate::units::{Bytes, PageSize};
 
 /// The simulated host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Machine {
-    /// How much memory the host has: a multiple of 4KiB, from 16MiB to 64TiB. Default: 16GiB.
+    /// How much memory the host has: a multiple of 4KiB, from 32MiB to 65532GiB. Default: 16GiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Bytes")]
     pub memory: Option<Bytes>,
@@ -20,7 +21,7 @@ pub struct Machine {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Layout")]
     pub layout: Option<Layout>,
-    /// How many NUMA nodes share the memory evenly, from 1 to 64. Default: 1.
+    /// How many NUMA nodes share the memory evenly, from 1 to 64; `q35` has one. Default: 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "u32")]
     pub nodes: Option<u32>,
@@ -154,14 +155,16 @@ pub enum StartState {
     Snapshot(Snapshot),
 }
 
-/// How used an aged host is.
+/// How used an aged host is, as [`memory::Aged`] in percent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Aged {
-    /// Share of the memory that is in use, in percent.
+    /// Share of the memory that is in use.
     pub used_percent: u32,
-    /// Share of the memory that holds unmovable allocations of the kernel, in percent.
+    /// Share of the 2 MiB pageblocks that hold unmovable allocations of the kernel.
     pub unmovable_percent: u32,
-    /// How scattered the free unmovable pages are: 0 lie together, 100 are spread over all of memory, in percent.
+    /// Share of the 2 MiB pageblocks that hold reclaimable allocations of the kernel.
+    pub reclaimable_percent: u32,
+    /// How scattered the free pages are: 0 lie in blocks of 4 MiB, 100 are single pages.
     pub scatter_percent: u32,
 }
 
@@ -169,8 +172,27 @@ impl Aged {
     /// The presets: name and parameters.
     pub const PRESETS: [(&'static str, Self); 1] = [("month", Self::MONTH)];
 
-    /// A container host that has been up for a month.
-    pub const MONTH: Self = Self { used_percent: 80, unmovable_percent: 12, scatter_percent: 60 };
+    /// A host that has been up for a month.
+    pub const MONTH: Self = {
+        let memory::Aged { used, unmovable, reclaimable, scatter } = memory::Aged::month();
+        Self {
+            used_percent: used / 10,
+            unmovable_percent: unmovable / 10,
+            reclaimable_percent: reclaimable / 10,
+            scatter_percent: scatter / 10,
+        }
+    };
+}
+
+impl From<Aged> for memory::Aged {
+    fn from(aged: Aged) -> Self {
+        Self {
+            used: aged.used_percent * 10,
+            unmovable: aged.unmovable_percent * 10,
+            reclaimable: aged.reclaimable_percent * 10,
+            scatter: aged.scatter_percent * 10,
+        }
+    }
 }
 
 impl<'de> Deserialize<'de> for Aged {
@@ -186,18 +208,21 @@ impl<'de> Deserialize<'de> for Aged {
 struct AgedObject {
     /// Share of the memory that is in use, in percent from 0 to 99. Default: as after a month.
     used_percent: u32,
-    /// Share of the memory that holds unmovable allocations of the kernel, in percent, at most `used_percent`.
+    /// Share of the 2 MiB pageblocks that hold unmovable allocations of the kernel, in percent.
     /// Default: as after a month.
     unmovable_percent: u32,
-    /// How scattered the free unmovable pages are, in percent: 0 lie together, 100 are spread over all of memory.
+    /// Share of the 2 MiB pageblocks that hold reclaimable allocations of the kernel, in percent.
     /// Default: as after a month.
+    reclaimable_percent: u32,
+    /// How scattered the free pages are, in percent: with 0 they lie in blocks of 4 MiB, with 50 each size of block
+    /// holds as many, with 100 they are single pages. Default: as after a month.
     scatter_percent: u32,
 }
 
 impl Default for AgedObject {
     fn default() -> Self {
-        let Aged { used_percent, unmovable_percent, scatter_percent } = Aged::MONTH;
-        Self { used_percent, unmovable_percent, scatter_percent }
+        let Aged { used_percent, unmovable_percent, reclaimable_percent, scatter_percent } = Aged::MONTH;
+        Self { used_percent, unmovable_percent, reclaimable_percent, scatter_percent }
     }
 }
 
@@ -209,7 +234,7 @@ impl<'de> de::Visitor<'de> for AgedVisitor {
     type Value = Aged;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("\"month\" or an object with `used_percent`, `unmovable_percent` and `scatter_percent`")
+        f.write_str("\"month\" or an object such as {\"used_percent\": 80}")
     }
 
     fn visit_str<E: de::Error>(self, name: &str) -> Result<Aged, E> {
@@ -219,8 +244,8 @@ impl<'de> de::Visitor<'de> for AgedVisitor {
 
     fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Aged, A::Error> {
         let object = AgedObject::deserialize(de::value::MapAccessDeserializer::new(map))?;
-        let AgedObject { used_percent, unmovable_percent, scatter_percent } = object;
-        Ok(Aged { used_percent, unmovable_percent, scatter_percent })
+        let AgedObject { used_percent, unmovable_percent, reclaimable_percent, scatter_percent } = object;
+        Ok(Aged { used_percent, unmovable_percent, reclaimable_percent, scatter_percent })
     }
 }
 

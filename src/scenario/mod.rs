@@ -7,6 +7,7 @@
 mod allocators;
 mod check;
 mod contract;
+mod host;
 mod load;
 mod machine;
 mod names;
@@ -16,7 +17,7 @@ mod presets;
 pub use allocators::{AllocatorEntry, AllocatorRun, GiveBack};
 pub use check::{MAX_ALLOCATORS, MAX_CPUS, MAX_MEMORY, MAX_NAME_BYTES, MAX_NODES, MAX_POINTS, MAX_RANGES, MIN_MEMORY};
 pub use contract::{SCHEMA_VERSION, Sampling, Scenario, TraceSource};
-pub use load::{LoadedScenario, SnapshotTexts};
+pub use load::LoadedScenario;
 pub use machine::{Aged, LargestPage, Layout, Machine, MemoryMap, MemoryRange, Snapshot, StartState};
 pub use names::{KernelName, PolicyName};
 pub use overrides::Overrides;

@@ -37,18 +37,19 @@ pub fn kernels() -> Vec<Choice> {
 pub fn start_states() -> Vec<Choice> {
     let mut choices =
         vec![Choice::new("\"fresh\"", "just booted: nearly all memory is free, in the largest blocks; the default")];
-    for (name, Aged { used_percent, unmovable_percent, scatter_percent }) in Aged::PRESETS {
+    for (name, aged) in Aged::PRESETS {
+        let Aged { used_percent, unmovable_percent, reclaimable_percent, scatter_percent } = aged;
         choices.push(Choice::new(
             format!("{{\"aged\": \"{name}\"}}"),
             format!(
-                "up for a {name}: {used_percent} % of memory in use, {unmovable_percent} % by unmovable kernel memory, \
-                 free unmovable pages scattered to {scatter_percent} %"
+                "up for a {name}: {used_percent} % of memory in use, {unmovable_percent} % of the 2 MiB pageblocks \
+                 unmovable and {reclaimable_percent} % reclaimable, free pages scattered to {scatter_percent} %"
             ),
         ));
     }
     choices.push(Choice::new(
         "{\"aged\": {...}}",
-        "the same with your own used_percent, unmovable_percent and scatter_percent",
+        "the same with your own used_percent, unmovable_percent, reclaimable_percent and scatter_percent",
     ));
     choices.push(Choice::new(
         "{\"snapshot\": {...}}",

@@ -1,0 +1,48 @@
+//! `fragsim schema`: the file formats as JSON Schema.
+
+use std::io::Write;
+
+use clap::{Args, ValueEnum};
+use schemars::schema_for;
+
+use super::exit;
+use super::output::Failure;
+use crate::result::ResultDoc;
+use crate::scenario::Scenario;
+use crate::trace;
+
+pub(super) const HELP: &str = "\
+Example:
+  fragsim schema scenario > scenario.schema.json
+
+Editors that know JSON Schema complete and check a scenario with it; name it in the scenario's \"$schema\".";
+
+/// Arguments of `schema`.
+#[derive(Clone, Debug, Args)]
+pub(super) struct SchemaArgs {
+    /// Which file format
+    #[arg(value_enum)]
+    format: FileFormat,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum FileFormat {
+    /// What `run` reads
+    Scenario,
+    /// A line of a trace
+    Trace,
+    /// What `run` writes
+    Result,
+}
+
+/// Runs the command.
+pub(super) fn run(args: &SchemaArgs, out: &mut dyn Write) -> Result<u8, Failure> {
+    let schema = match args.format {
+        FileFormat::Scenario => schema_for!(Scenario),
+        FileFormat::Trace => trace::json_schema(),
+        FileFormat::Result => schema_for!(ResultDoc),
+    };
+    let text = serde_json::to_string_pretty(&schema).expect("a schema has a form in JSON");
+    writeln!(out, "{text}")?;
+    Ok(exit::DONE)
+}
