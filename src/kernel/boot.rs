@@ -8,7 +8,7 @@ use crate::memory::{
     Memory, MemoryError, MemoryLayout, MemorySetup, MigrateType, PageAllocRules, StartState, memblock::boot_reserved,
 };
 use crate::rng::{Component, Stream};
-use crate::text_alloc::ImageBytes;
+use crate::text_alloc::{ImageBytes, TextAllocator};
 use crate::units::{PageSize, Pfn, PfnRange};
 
 /// What a host is made of before the trace starts.
@@ -34,17 +34,20 @@ pub struct HostSetup<'a> {
 
 /// The kernel's own program at boot (`ptp_classifier_init`): recorded on 6.1, 6.12 and 7.3, the first program
 /// of a host stands at chunk 25 of the first pack, so the boot program takes 25 chunks (1513 to 1576 bytes).
-pub(super) const BOOT_PROGRAM: ImageBytes = ImageBytes::new(1540);
+const BOOT_PROGRAM: ImageBytes = ImageBytes::new(1540);
 
 /// Parts of the kernel image that boot makes read-only, as recorded on Debian 6.1.192 with `nokaslr`: text with the tail
 /// of its last 2 MiB, constants, and the interrupt table.
 const READ_ONLY_IMAGE: [(u64, u64); 3] = [(4096, 7682 - 4096), (8192, 10_279 - 8192), (12_980, 1)];
 
-/// Pages that a minimal guest's kernel has taken by the time its first program runs (recorded, 5.10 to 7.3 with 1 to
-/// 8 GiB: MemTotal minus MemFree is about 25 MB, 7 to 9 MB of it reclaimable slab).
-const BOOT_UNMOVABLE_PAGES: u64 = 4300;
-/// See [`BOOT_UNMOVABLE_PAGES`].
-const BOOT_RECLAIMABLE_PAGES: u64 = 1900;
+/// Unmovable pages that the kernel has taken when it loads its own program (recorded on 6.1.192, 4 GiB: the boot pack
+/// begins at the 755th frame of the Normal zone).
+const UNMOVABLE_BEFORE_PROGRAM: u64 = 754;
+/// Unmovable pages that follow until the first program of a user (recorded, 5.10 to 7.3 with 1 to 8 GiB: MemTotal minus
+/// MemFree of a minimal guest is about 25 MB, 7 to 9 MB of it reclaimable slab).
+const UNMOVABLE_AFTER_PROGRAM: u64 = 3546;
+/// Reclaimable pages until then.
+const RECLAIMABLE: u64 = 1900;
 
 impl PageEra {
     /// The page allocator's rules of this era.
@@ -60,43 +63,56 @@ impl PageEra {
     }
 }
 
-/// Memory and direct map after boot, without any text allocator.
+/// Brings a host up: direct map, the kernel's own memory and program, then the start state.
 ///
 /// # Errors
 /// If the start state does not fit the machine.
-pub(super) fn machine(setup: &HostSetup<'_>) -> Result<Machine, MemoryError> {
-    let reserved = boot_reserved(setup.layout);
-    let mut memory = Memory::new(&MemorySetup {
-        layout: setup.layout,
-        reserved: &reserved,
-        start: setup.start,
-        rules: setup.release.pages.rules(),
-        cpus: setup.cpus,
-        seed: setup.seed,
-        run: setup.run,
-    })?;
-    if *setup.start == StartState::Fresh {
-        take_boot_memory(&mut memory);
-    }
+pub(super) fn boot(setup: &HostSetup<'_>, text: &mut dyn TextAllocator) -> Result<Machine, MemoryError> {
+    let memory = memory_with(setup, &StartState::Fresh, &[])?;
     let ram: Vec<PfnRange> = setup.layout.ranges().iter().map(|range| range.range).collect();
     let map = DirectMap::boot(&ram, BootOptions { largest: setup.largest_page, ..BootOptions::default() });
     let users = MemoryUsers::new(Stream::new(setup.seed, Component::MemoryUsers, setup.run));
     let nodes = u64::from(setup.layout.nodes());
     let mut machine = Machine::new(memory, map, setup.release, nodes, users);
     mark_image_read_only(&mut machine);
+    take_boot_memory(&mut machine, text, setup.boot_program);
+    if *setup.start != StartState::Fresh {
+        // Whatever happened since, the boot program still lies where it was put when the host was fresh.
+        let executable: Vec<PfnRange> = machine.open_frames().collect();
+        machine.memory =
+            memory_with(setup, setup.start, &executable).or_else(|_| memory_with(setup, setup.start, &[]))?;
+    }
     Ok(machine)
 }
 
-/// A machine too small for this is too small for any trace; it shows with the first load.
-fn take_boot_memory(memory: &mut Memory) {
+/// Memory in a start state; frames in use at boot are not handed out again.
+fn memory_with(setup: &HostSetup<'_>, start: &StartState, in_use: &[PfnRange]) -> Result<Memory, MemoryError> {
+    let mut reserved = boot_reserved(setup.layout);
+    reserved.extend_from_slice(in_use);
+    Memory::new(&MemorySetup {
+        layout: setup.layout,
+        reserved: &reserved,
+        start,
+        rules: setup.release.pages.rules(),
+        cpus: setup.cpus,
+        seed: setup.seed,
+        run: setup.run,
+    })
+}
+
+/// What the kernel takes for itself. A machine too small for it is too small for any trace; it shows with the first load.
+fn take_boot_memory(machine: &mut Machine, text: &mut dyn TextAllocator, program: bool) {
     let mut runs = Vec::new();
-    for (pages, kind) in
-        [(BOOT_UNMOVABLE_PAGES, MigrateType::Unmovable), (BOOT_RECLAIMABLE_PAGES, MigrateType::Reclaimable)]
-    {
-        if memory.alloc_bulk(pages, kind, &mut runs).is_err() {
-            return;
-        }
+    let mut take = |machine: &mut Machine, pages, kind| machine.memory.alloc_bulk(pages, kind, &mut runs).is_ok();
+    if !take(machine, UNMOVABLE_BEFORE_PROGRAM, MigrateType::Unmovable) {
+        return;
     }
+    if program {
+        // Without room for it the kernel logs an error and goes on.
+        text.load(machine, BOOT_PROGRAM).ok();
+    }
+    let _ = take(machine, UNMOVABLE_AFTER_PROGRAM, MigrateType::Unmovable)
+        && take(machine, RECLAIMABLE, MigrateType::Reclaimable);
 }
 
 /// `mark_rodata_ro` and its companions: the image's alias in the direct map becomes read-only.

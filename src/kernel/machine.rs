@@ -146,6 +146,11 @@ impl Machine {
         }
     }
 
+    /// The frames behind all open areas.
+    pub(super) fn open_frames(&self) -> impl Iterator<Item = PfnRange> + '_ {
+        self.areas.iter().flatten().flat_map(|area| area.frames.runs())
+    }
+
     fn open_single(&mut self, request: AreaRequest) -> Result<AreaId, NoText> {
         let frames = if request.pages == 1 {
             Frames::one(PfnRange::with_len(self.page()?, 1))

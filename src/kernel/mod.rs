@@ -88,11 +88,7 @@ impl Kernel {
     /// # Errors
     /// [`MemoryError`] if the start state does not fit the machine.
     pub fn boot(setup: &HostSetup<'_>, mut text: Box<dyn TextAllocator>) -> Result<Self, MemoryError> {
-        let mut machine = boot::machine(setup)?;
-        if setup.boot_program {
-            // Without room for it the kernel logs an error and goes on.
-            text.load(&mut machine, boot::BOOT_PROGRAM).ok();
-        }
+        let mut machine = boot::boot(setup, text.as_mut())?;
         machine.map.start_running();
         machine.flushes = Flushes::default();
         machine.table_pages = 0;
