@@ -11,7 +11,7 @@ fn stdout(arguments: &[&str]) -> String {
 }
 
 fn json(arguments: &[&str]) -> Value {
-    serde_json::from_str(&stdout(arguments)).unwrap()
+    serde_json::from_str(&stdout(arguments)).expect("the output is JSON")
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn fits(schema: &Value, root: &Value, value: &Value) -> bool {
 fn members_fit(schema: &Value, root: &Value, object: &serde_json::Map<String, Value>) -> bool {
     let required = schema["required"].as_array().into_iter().flatten();
     let known = schema["properties"].as_object();
-    required.clone().all(|key| object.contains_key(key.as_str().unwrap()))
+    required.clone().all(|key| object.contains_key(key.as_str().expect("keys are text")))
         && object.iter().all(|(key, value)| match known.and_then(|known| known.get(key)) {
             Some(field) => fits(field, root, value),
             None => match &schema["additionalProperties"] {
