@@ -106,11 +106,11 @@ impl SlowZone {
         }
     }
 
-    /// Free pages, and whether enough of the pageblock is free or alike.
-    fn census(&self, block: u64, kind: usize) -> bool {
+    /// Whether enough of the pageblock, from this frame on, is free or alike.
+    fn census(&self, from: u64, kind: usize) -> bool {
         let (mut free, mut movable) = (0, 0);
-        let mut pfn = block;
-        while pfn < block + PAGEBLOCK {
+        let mut pfn = from;
+        while pfn < from - from % PAGEBLOCK + PAGEBLOCK {
             match self.free.get(&pfn) {
                 Some((order, _)) => {
                     free += 1 << order;
@@ -122,7 +122,7 @@ impl SlowZone {
                 }
             }
         }
-        let alike = match (kind, self.kind(block)) {
+        let alike = match (kind, self.kind(from)) {
             (1, _) => movable,
             (_, 1) => PAGEBLOCK - free - movable,
             _ => 0,
@@ -130,8 +130,9 @@ impl SlowZone {
         free + alike >= 256
     }
 
-    fn move_block(&mut self, block: u64, kind: usize) {
-        let blocks: Vec<u64> = self.free.range(block..block + PAGEBLOCK).map(|block| *block.0).collect();
+    fn move_block(&mut self, from: u64, kind: usize) {
+        let end = from - from % PAGEBLOCK + PAGEBLOCK;
+        let blocks: Vec<u64> = self.free.range(from..end).map(|block| *block.0).collect();
         for pfn in blocks {
             let (order, _) = self.del(pfn);
             self.add(pfn, order, kind, true);
@@ -165,9 +166,10 @@ impl SlowZone {
                     }
                     return Some(self.cut(pfn, order, other));
                 }
-                if from < 9 && claim && inside {
-                    let enough = self.census(block, kind);
-                    self.move_block(block, kind);
+                if from < 9 && claim && block + PAGEBLOCK <= self.end {
+                    let first = if block < self.start { pfn } else { block };
+                    let enough = self.census(first, kind);
+                    self.move_block(first, kind);
                     if enough {
                         self.kinds.insert(block / PAGEBLOCK, kind);
                     }
@@ -538,7 +540,10 @@ fn take_step(step: &Step, fast: &mut Memory, slow: &mut Slow, held: &mut Vec<(u6
                 (0..pages).map(|_| slow.alloc(0, kind)).take_while(Option::is_some).collect();
             let wanted: Vec<u64> = wanted.into_iter().flatten().collect();
             if done.is_ok() {
-                assert_eq!(runs.iter().flat_map(|run| run.iter()).map(Pfn::get).collect::<Vec<_>>(), wanted);
+                let got = runs.iter().flat_map(|run| run.iter()).map(Pfn::get);
+                let differ = got.zip(&wanted).enumerate().find(|(_, (got, wanted))| got != *wanted);
+                assert_eq!(differ, None, "page, fast frame, slow frame");
+                assert_eq!(runs.iter().map(|run| run.pages()).sum::<u64>(), wanted.len() as u64);
                 held.extend(wanted.into_iter().map(|pfn| (pfn, 0)));
             } else {
                 assert!(wanted.len() < usize::from(pages) && runs.is_empty());
