@@ -143,7 +143,8 @@ mod tests {
     fn typed_errors_point_at_the_value_or_the_key() {
         assert_eq!(
             error("{\"inner\": [{\"number\": 1},\n  {\"number\": \"x\"}]}"),
-            "x.json:2:14: expected a whole number that is not negative, found the text \"x\" (at inner[1].number) [\"x\"]"
+            "x.json:2:14: expected a whole number that is not negative, found the text \"x\" (at inner[1].number) \
+             [\"x\"]"
         );
         assert_eq!(
             error("{\"inner\": [\n{\"numbr\": 1}]}"),
