@@ -94,7 +94,7 @@ pub fn conclude(end: Result<u8, Failure>, messages: Messages) -> u8 {
         Ok(code) => code,
         Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => exit::DONE,
         Err(Failure::Output(error)) => {
-            messages.error(&describe("write", "standard output", &error));
+            messages.error(&describe("write standard output", &error));
             exit::BAD_INPUT
         }
         Err(Failure::Input(diagnostics)) => {

@@ -12,7 +12,7 @@ use super::exit;
 use super::output::{Failure, Messages};
 use super::progress::Bar;
 use crate::diagnostics::Diagnostic;
-use crate::files::{STDIN, make_directory, write_all};
+use crate::files::{AtomicFile, STDIN, make_directory};
 use crate::report::Format;
 use crate::result::{Outcome, ResultDoc};
 use crate::scenario::{LoadedScenario, Overrides};
@@ -65,12 +65,14 @@ pub(super) struct RunArgs {
 pub(super) fn run(args: &RunArgs, out: &mut dyn Write, messages: Messages) -> Result<u8, Failure> {
     let format = args.format()?;
     let scenario = LoadedScenario::load(&args.scenario, &args.overrides())?;
+    // A place that cannot be written is found out before the work and not after it.
+    let files = args.open_files(&scenario.name)?;
     let result = {
         let bar = Bar::new(args.quiet);
         execute(&scenario, args.threads, &|progress| bar.show(progress))?
     };
     // Files first: a reader of the table may go away early.
-    args.write_files(&result, messages)?;
+    write_files(files, &result, args.quiet, messages)?;
     if !args.quiet && !matches!(format, Format::Table | Format::Markdown) {
         warn_of_ends(&result, messages);
     }
@@ -100,21 +102,40 @@ impl RunArgs {
         }
     }
 
-    fn write_files(&self, result: &ResultDoc, messages: Messages) -> Result<(), Diagnostic> {
-        let mut files: Vec<PathBuf> = self.output.iter().filter(|path| path.as_os_str() != STDIN).cloned().collect();
+    /// The files that the result goes to, empty so far.
+    fn open_files(&self, scenario: &str) -> Result<Vec<AtomicFile>, Diagnostic> {
+        let mut paths: Vec<PathBuf> = self.output.iter().filter(|path| path.as_os_str() != STDIN).cloned().collect();
         if self.save {
             let directory = Path::new(SAVE_DIRECTORY);
             make_directory(directory)?;
-            files.push(directory.join(format!("{}.json", result.scenario.name)));
+            paths.push(directory.join(format!("{scenario}.json")));
         }
-        for file in files {
-            write_all(&file, &result.to_json())?;
-            if !self.quiet {
-                messages.note(format_args!("wrote {}", file.display()));
-            }
+        let is_scenario = |path: &Path| same_file(path, &self.scenario);
+        if let Some(path) = paths.iter().find(|path| is_scenario(path)) {
+            let diagnostic = Diagnostic::new(format!("the result would replace its scenario `{}`", path.display()));
+            return Err(diagnostic.help("give the result another name"));
         }
-        Ok(())
+        paths.iter().map(|path| AtomicFile::create(path)).collect()
     }
+}
+
+fn same_file(first: &Path, second: &Path) -> bool {
+    matches!((std::fs::canonicalize(first), std::fs::canonicalize(second)), (Ok(first), Ok(second)) if first == second)
+}
+
+fn write_files(files: Vec<AtomicFile>, result: &ResultDoc, quiet: bool, messages: Messages) -> Result<(), Diagnostic> {
+    if files.is_empty() {
+        return Ok(());
+    }
+    let text = result.to_json();
+    for file in files {
+        let name = file.name().to_owned();
+        file.finish_with(&text)?;
+        if !quiet {
+            messages.note(format_args!("wrote {name}"));
+        }
+    }
+    Ok(())
 }
 
 /// Says which runs did not reach the end of the trace, where the output itself does not say it in words.
@@ -124,5 +145,49 @@ fn warn_of_ends(result: &ResultDoc, messages: Messages) {
             let text = format!("{} ran out of simulated memory at event {event}: {message}", run.allocator);
             messages.warning(&Diagnostic::new(text));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::result::testing::two_runs;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        args: RunArgs,
+    }
+
+    fn args(line: &[&str]) -> RunArgs {
+        Cli::try_parse_from(std::iter::once(&"run").chain(line)).unwrap().args
+    }
+
+    #[test]
+    fn standard_output_holds_one_document() {
+        assert_eq!(args(&["s"]).format(), Ok(Format::Table));
+        assert_eq!(args(&["s", "--output", "-"]).format(), Ok(Format::Json));
+        assert_eq!(args(&["s", "--output", "x", "--format", "csv"]).format(), Ok(Format::Csv));
+        assert!(args(&["s", "--output", "-", "--format", "table"]).format().is_err());
+    }
+
+    #[test]
+    fn results_are_written_whole_or_not_at_all() {
+        let directory = tempfile::tempdir().unwrap();
+        let (scenario, result) = (directory.path().join("s.json"), directory.path().join("r.json"));
+        std::fs::write(&scenario, "{}").unwrap();
+        std::fs::write(&result, "old").unwrap();
+        let text = |path: &Path| path.to_str().unwrap().to_owned();
+        let open = |output: &Path| args(&[&text(&scenario), "--output", &text(output)]).open_files("s");
+        drop(open(&result).unwrap());
+        assert_eq!(std::fs::read_to_string(&result).unwrap(), "old");
+        write_files(open(&result).unwrap(), &two_runs(), true, Messages::new()).unwrap();
+        assert_eq!(ResultDoc::read(&result).unwrap(), two_runs());
+        assert!(open(&scenario).unwrap_err().message.contains("would replace its scenario"));
+        assert!(open(&directory.path().join("no/r.json")).unwrap_err().help.unwrap().contains("mkdir"));
+        assert!(open(directory.path()).unwrap_err().message.ends_with("it is a directory"));
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 2);
     }
 }

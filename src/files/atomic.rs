@@ -54,7 +54,7 @@ impl AtomicFile {
     /// The name is that of a directory, or its directory does not exist or cannot be written to.
     pub fn create(path: &Path) -> Result<Self, Diagnostic> {
         let name = path.display().to_string();
-        let fail = |error: &io::Error| describe("write", &name, error);
+        let fail = |error: &io::Error| describe(&format!("write `{name}`"), error);
         let kind = match fs::metadata(path) {
             Ok(metadata) if metadata.is_dir() => {
                 let diagnostic = Diagnostic::new(format!("cannot write `{name}`: it is a directory"));
@@ -111,7 +111,21 @@ impl AtomicFile {
                 moved
             }
         };
-        moved.map_err(|error| describe("write", &self.name, &error))
+        moved.map_err(|error| describe(&format!("write `{}`", self.name), &error))
+    }
+
+    /// Writes the whole contents and gives the file its name.
+    ///
+    /// # Errors
+    /// As [`AtomicFile::commit`].
+    pub fn finish_with(mut self, bytes: &[u8]) -> Result<(), Diagnostic> {
+        self.write_all(bytes).map_err(|error| describe(&format!("write `{}`", self.name), &error))?;
+        self.commit()
+    }
+
+    /// The name of the file as the user gave it.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     fn file(&mut self) -> &mut dyn Write {
@@ -157,7 +171,7 @@ fn no_place(path: &Path, name: &str, error: &io::Error) -> Diagnostic {
             Diagnostic::new(format!("cannot write `{name}`: there is no directory `{}`", directory.display()))
                 .help(format!("make it first: mkdir -p {}", directory.display()))
         }
-        _ => describe("write", name, error),
+        _ => describe(&format!("write `{name}`"), error),
     }
 }
 
@@ -166,9 +180,7 @@ fn no_place(path: &Path, name: &str, error: &io::Error) -> Diagnostic {
 /// # Errors
 /// As [`AtomicFile::create`] and [`AtomicFile::commit`]; an older file of the name is kept then.
 pub fn write_all(path: &Path, bytes: &[u8]) -> Result<(), Diagnostic> {
-    let mut file = AtomicFile::create(path)?;
-    file.write_all(bytes).map_err(|error| describe("write", &path.display().to_string(), &error))?;
-    file.commit()
+    AtomicFile::create(path)?.finish_with(bytes)
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use std::path::Path;
 use crate::diagnostics::Diagnostic;
 
 /// What went wrong with a file, in the words of a user: `cannot write `x.json`: no space left`.
-pub(crate) fn describe(verb: &str, name: &str, error: &io::Error) -> Diagnostic {
+pub(crate) fn describe(action: &str, error: &io::Error) -> Diagnostic {
     use io::ErrorKind::{
         AlreadyExists, IsADirectory, NotADirectory, NotFound, PermissionDenied, ReadOnlyFilesystem, StorageFull,
     };
@@ -28,7 +28,7 @@ pub(crate) fn describe(verb: &str, name: &str, error: &io::Error) -> Diagnostic 
         // The operating system's text without the `(os error 28)` that Rust adds.
         _ => error.to_string().split(" (os error").next().unwrap_or_default().to_lowercase(),
     };
-    Diagnostic::new(format!("cannot {verb} `{name}`: {reason}"))
+    Diagnostic::new(format!("cannot {action}: {reason}"))
 }
 
 /// Makes a directory and those above it, where they are not there yet.
@@ -36,6 +36,6 @@ pub(crate) fn describe(verb: &str, name: &str, error: &io::Error) -> Diagnostic 
 /// # Errors
 /// It cannot be made.
 pub fn make_directory(path: &Path) -> Result<(), Diagnostic> {
-    let fail = |error| describe("make the directory", &path.display().to_string(), &error);
+    let fail = |error| describe(&format!("make the directory `{}`", path.display()), &error);
     std::fs::create_dir_all(path).map_err(fail)
 }

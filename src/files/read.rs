@@ -29,7 +29,7 @@ pub struct Text {
 pub fn read_text(path: &Path, kind: &str, limit: Bytes) -> Result<Text, Diagnostic> {
     let name = path.display().to_string();
     let bytes = if name == STDIN {
-        read_at_most(io::stdin().lock(), limit).map_err(|error| describe("read", "standard input", &error))?
+        read_at_most(io::stdin().lock(), limit).map_err(|error| describe("read standard input", &error))?
     } else {
         read_file(path, &name, kind, limit)?
     };
@@ -55,7 +55,7 @@ pub fn find_file(path: &Path, kind: &str) -> Result<(), Diagnostic> {
 
 fn read_file(path: &Path, name: &str, kind: &str, limit: Bytes) -> Result<Vec<u8>, Diagnostic> {
     let file = File::open(path).map_err(|error| not_opened(path, name, &error))?;
-    let metadata = file.metadata().map_err(|error| describe("read", name, &error))?;
+    let metadata = file.metadata().map_err(|error| describe(&format!("read `{name}`"), &error))?;
     if metadata.is_dir() {
         let diagnostic = Diagnostic::new(format!("`{name}` is a directory, not {kind}"));
         return Err(match a_json_file_in(path) {
@@ -66,7 +66,7 @@ fn read_file(path: &Path, name: &str, kind: &str, limit: Bytes) -> Result<Vec<u8
     if metadata.len() > limit.get() {
         return Err(too_large(name, kind, limit));
     }
-    read_at_most(file, limit).map_err(|error| describe("read", name, &error))
+    read_at_most(file, limit).map_err(|error| describe(&format!("read `{name}`"), &error))
 }
 
 /// At most one byte more than the limit, so that an endless input ends.
@@ -81,7 +81,7 @@ fn too_large(name: &str, kind: &str, limit: Bytes) -> Diagnostic {
 }
 
 fn not_opened(path: &Path, name: &str, error: &io::Error) -> Diagnostic {
-    let diagnostic = describe("open", name, error);
+    let diagnostic = describe(&format!("open `{name}`"), error);
     if error.kind() != io::ErrorKind::NotFound {
         return diagnostic;
     }

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::path::JsonPath;
 use super::spans::{Place, Spans};
+use super::strict::Strict;
 use super::wording::{Complaint, reword};
 use crate::diagnostics::Diagnostic;
 
@@ -48,7 +49,9 @@ impl Document {
     pub fn complain(&self, path: &JsonPath, complaint: Complaint) -> Diagnostic {
         let spans = Spans::new(&self.text);
         let place = if complaint.about_key { spans.key(path) } else { None };
-        self.diagnostic(path, complaint, place.or_else(|| spans.value(path)))
+        // A path can go one step too far, such as into a name where an object belongs.
+        let value = || path.and_parents().find_map(|path| spans.value(&path));
+        self.diagnostic(path, complaint, place.or_else(value))
     }
 
     fn diagnostic(&self, path: &JsonPath, complaint: Complaint, place: Option<Place>) -> Diagnostic {
@@ -92,7 +95,7 @@ impl Document {
 /// # Errors
 /// The path of the first part that does not fit, and what is wrong with it.
 pub fn typed<T: DeserializeOwned>(value: &Value) -> Result<T, (JsonPath, Complaint)> {
-    serde_path_to_error::deserialize(value)
+    serde_path_to_error::deserialize(Strict(value))
         .map_err(|error| (JsonPath::from(error.path()), reword(&error.inner().to_string())))
 }
 
@@ -140,7 +143,8 @@ mod tests {
     fn typed_errors_point_at_the_value_or_the_key() {
         assert_eq!(
             error("{\"inner\": [{\"number\": 1},\n  {\"number\": \"x\"}]}"),
-            "x.json:2:14: expected a whole number that is not negative, found the text \"x\" (at inner[1].number) [\"x\"]"
+            "x.json:2:14: expected a whole number that is not negative, found the text \"x\" (at inner[1].number) \
+             [\"x\"]"
         );
         assert_eq!(
             error("{\"inner\": [\n{\"numbr\": 1}]}"),

@@ -10,6 +10,7 @@
 mod document;
 mod path;
 mod spans;
+mod strict;
 mod wording;
 
 pub use document::{Document, typed};

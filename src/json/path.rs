@@ -81,6 +81,11 @@ impl JsonPath {
         self
     }
 
+    /// This path, and those of the values that hold its value, up to the whole document.
+    pub fn and_parents(&self) -> impl Iterator<Item = Self> {
+        (0..=self.0.len()).rev().map(|steps| Self(self.0[..steps].to_vec()))
+    }
+
     /// Whether the value at this path is the value at `other`, or a part of it.
     pub fn starts_with(&self, other: &Self) -> bool {
         self.0.starts_with(&other.0)

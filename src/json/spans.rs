@@ -262,12 +262,15 @@ impl<'a> Walk<'a> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use serde_json::Value;
+
     use super::*;
 
     const TEXT: &str =
         "{\n  \"a\": { \"b]\": [1, \"x,}\\\"\", {\"c\": true}] },\n\t\"ä\" :\"ö\",\"d\": {\n\"e\": -1.5e3\n}}\n";
 
-    fn path(text: &str) -> JsonPath {
+    fn path_of(text: &str) -> JsonPath {
         JsonPath::parse(text).unwrap()
     }
 
@@ -280,32 +283,32 @@ mod tests {
     #[test]
     fn values_and_keys_are_found() {
         let spans = Spans::new(TEXT);
-        let in_b = path("a").key("b]");
+        let in_b = path_of("a").key("b]");
         for (path, value) in [
-            (path("a"), "{ \"b]\": [1, \"x,}\\\"\", {\"c\": true}] }"),
+            (path_of("a"), "{ \"b]\": [1, \"x,}\\\"\", {\"c\": true}] }"),
             (in_b.clone(), "[1, \"x,}\\\"\", {\"c\": true}]"),
             (in_b.clone().index(0), "1"),
             (in_b.clone().index(1), "\"x,}\\\"\""),
             (in_b.clone().index(2).key("c"), "true"),
-            (path("ä"), "\"ö\""),
-            (path("d"), "{"),
-            (path("d.e"), "-1.5e3"),
+            (path_of("ä"), "\"ö\""),
+            (path_of("d"), "{"),
+            (path_of("d.e"), "-1.5e3"),
             (JsonPath::root(), "{"),
         ] {
             assert_eq!(spans.value(&path).map(piece), Some(value), "{path}");
         }
-        assert_eq!(spans.key(&path("d.e")), Some(Place { line: 4, column: 1, width: 3 }));
-        assert_eq!(spans.key(&path("ä")).map(piece), Some("\"ä\""));
+        assert_eq!(spans.key(&path_of("d.e")), Some(Place { line: 4, column: 1, width: 3 }));
+        assert_eq!(spans.key(&path_of("ä")).map(piece), Some("\"ä\""));
     }
 
     #[test]
     fn what_is_not_there_is_not_found() {
         let spans = Spans::new(TEXT);
         for missing in ["b", "a.c", "a[0]", "d.e.f", "d.e[0]"] {
-            assert_eq!(spans.value(&path(missing)), None, "{missing}");
+            assert_eq!(spans.value(&path_of(missing)), None, "{missing}");
         }
-        assert_eq!(spans.value(&path("a").key("b]").index(3)), None);
-        assert_eq!(spans.key(&path("a").key("b]").index(0)), None);
+        assert_eq!(spans.value(&path_of("a").key("b]").index(3)), None);
+        assert_eq!(spans.key(&path_of("a").key("b]").index(0)), None);
     }
 
     #[test]
@@ -324,10 +327,67 @@ mod tests {
     fn text_that_is_no_json_does_no_harm() {
         for text in ["", "{", "{\"a", "{\"a\"", "{\"a\":", "[[[", "]", "{\"a\":1,}", "\"\\", "{\"\\x\":1}"] {
             let spans = Spans::new(text);
-            spans.value(&path("a.b[1]"));
-            spans.value(&path("[0][0][0][0]"));
+            spans.value(&path_of("a.b[1]"));
+            spans.value(&path_of("[0][0][0][0]"));
             spans.value(&JsonPath::root());
-            spans.key(&path("a"));
+            spans.key(&path_of("a"));
+            spans.duplicate_key();
+        }
+    }
+
+    /// Any JSON value, not very large.
+    fn values() -> impl Strategy<Value = Value> {
+        let scalar = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            ".{0,6}".prop_map(Value::from),
+        ];
+        scalar.prop_recursive(4, 40, 5, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+                prop::collection::btree_map(".{0,4}", inner, 0..5)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    /// Every value in a value with its path.
+    fn parts(value: &Value, path: JsonPath, into: &mut Vec<(JsonPath, Value)>) {
+        into.push((path.clone(), value.clone()));
+        match value {
+            Value::Array(array) => {
+                array.iter().enumerate().for_each(|(index, part)| parts(part, path.clone().index(index), into));
+            }
+            Value::Object(object) => object.iter().for_each(|(key, part)| parts(part, path.clone().key(key), into)),
+            _ => {}
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_part_of_every_document_is_found(value in values()) {
+            // On one line, a place is the whole value.
+            let text = serde_json::to_string(&value).unwrap();
+            let mut all = Vec::new();
+            parts(&value, JsonPath::root(), &mut all);
+            for (path, part) in all {
+                let place = Spans::new(&text).value(&path).unwrap();
+                prop_assert_eq!(place.line, 1);
+                let start = place.column as usize - 1;
+                let piece = &text[start..start + place.width as usize];
+                prop_assert_eq!(serde_json::from_str::<Value>(piece).unwrap(), part);
+            }
+            prop_assert_eq!(Spans::new(&text).duplicate_key(), None);
+        }
+
+        #[test]
+        fn no_text_does_harm(text in "[\\[\\]{}:,\"a\\\\ \n1é]{0,40}") {
+            let spans = Spans::new(&text);
+            for path in ["a", "a.a", "[0]", "[0].a[1]", "[1][1]"] {
+                spans.value(&path_of(path));
+                spans.key(&path_of(path));
+            }
             spans.duplicate_key();
         }
     }

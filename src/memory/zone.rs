@@ -32,10 +32,11 @@ impl ZoneClass {
         }
     }
 
-    /// The frames of the class, first and one past the last.
+    /// The frames of the class, first and one past the last. The very first frame belongs to the BIOS
+    /// (`setup.c:trim_bios_range`).
     pub(super) const fn frames(self) -> (u64, u64) {
         match self {
-            Self::Dma => (0, SIXTEEN_MIB),
+            Self::Dma => (1, SIXTEEN_MIB),
             Self::Dma32 => (SIXTEEN_MIB, FOUR_GIB),
             Self::Normal => (FOUR_GIB, u64::MAX),
         }

@@ -56,9 +56,10 @@ pub(super) const COLUMNS: [Column; 11] = [
 /// What the columns mean, a line each.
 pub(super) const LEGEND: [&str; 4] = [
     "DirectMap4k, 2M, 1G: memory mapped with pages of that size, before the trace → after it, where it changed.",
-    "Splits: large pages broken up, of 2 MiB (level 2) and of 1 GiB (level 3). Global flushes: of every CPU's whole TLB.",
-    "Text: executable memory; wasted: what of it holds no program (padding, unused). Both when most programs were loaded \
-     → at the end, where it differs.",
+    "Splits: large pages broken up, of 2 MiB (level 2) and of 1 GiB (level 3). Global flushes: of every CPU's \
+     whole TLB.",
+    "Text: executable memory; wasted: what of it holds no program (padding, unused). Both when most programs were \
+     loaded → at the end, where it differs.",
     "Stale: most bytes of freed programs that were still executable at any one time.",
 ];
 

@@ -321,7 +321,8 @@ mod tests {
         assert_eq!(with(r#""machine": {"memory": "65532GiB", "nodes": 64, "cpus": 8192}"#), [""; 0]);
         assert_eq!(
             with(
-                r#""machine": {"ranges": [{"start": "0B", "size": "2GiB"}, {"start": "4GiB", "size": "4KiB", "node": 1}]}"#
+                r#""machine": {"ranges": [{"start": "0B", "size": "2GiB"},
+                                         {"start": "4GiB", "size": "4KiB", "node": 1}]}"#
             ),
             [""; 0]
         );
@@ -362,7 +363,8 @@ mod tests {
         );
         assert_eq!(
             ranges(
-                r#"{"start": "1GiB", "size": "1GiB"}, {"start": "1536MiB", "size": "1GiB", "node": 64}, {"start": "64TiB", "size": "4KiB"}, {"start": "3B", "size": "0B"}"#
+                r#"{"start": "1GiB", "size": "1GiB"}, {"start": "1536MiB", "size": "1GiB", "node": 64},
+                   {"start": "64TiB", "size": "4KiB"}, {"start": "3B", "size": "0B"}"#
             ),
             [
                 "machine.ranges[1].start: the range begins before the end of the one above it",

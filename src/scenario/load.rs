@@ -275,7 +275,8 @@ mod tests {
             ("", "my scenario.json: the file is empty; help: JSON starts with `{`"),
             (
                 "[]",
-                "my scenario.json:1:1: a scenario is an object; help: write for example {\"trace\": {\"file\": \"t.jsonl\"}}",
+                "my scenario.json:1:1: a scenario is an object; \
+                 help: write for example {\"trace\": {\"file\": \"t.jsonl\"}}",
             ),
             ("{}", "my scenario.json:1:1: `trace` is missing here"),
             (
@@ -297,7 +298,8 @@ mod tests {
             ),
             (
                 "{\"schema_version\": 2, \"trce\": 1}",
-                "my scenario.json:1:20: this is a scenario of format 2; this fragsim reads format 1 (at schema_version)",
+                "my scenario.json:1:20: this is a scenario of format 2; this fragsim reads format 1 \
+                 (at schema_version)",
             ),
             (
                 "{\"trace\": {\"file\": \"t.jsonl\"}, \"seed\": -1}",

@@ -15,7 +15,9 @@ mod overrides;
 mod presets;
 
 pub use allocators::{AllocatorEntry, AllocatorRun, GiveBack};
-pub use check::{MAX_ALLOCATORS, MAX_CPUS, MAX_MEMORY, MAX_NAME_BYTES, MAX_NODES, MAX_POINTS, MAX_RANGES, MIN_MEMORY};
+pub use check::{
+    MAX_ALLOCATORS, MAX_CPUS, MAX_MEMORY, MAX_NAME_BYTES, MAX_NODES, MAX_POINTS, MAX_RANGES, MEMORY_END, MIN_MEMORY,
+};
 pub use contract::{SCHEMA_VERSION, Sampling, Scenario, TraceSource};
 pub use load::LoadedScenario;
 pub use machine::{Aged, LargestPage, Layout, Machine, MemoryMap, MemoryRange, Snapshot, StartState};

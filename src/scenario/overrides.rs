@@ -195,7 +195,8 @@ mod tests {
         assert_eq!(
             value.to_string(),
             concat!(
-                r#"{"allocators":[{"invalidate":false,"label":"stale","policy":"pack-2m"},"pack-2m",{"kernel":"5.17"},"pack"],"#,
+                r#"{"allocators":[{"invalidate":false,"label":"stale","policy":"pack-2m"},"pack-2m","#,
+                r#"{"kernel":"5.17"},"pack"],"#,
                 r#""kernel":"6.12","seed":3}"#
             )
         );

@@ -69,8 +69,10 @@ pub(in crate::memory) struct Latent {
     unassigned: [u64; MigrateType::COUNT],
     /// First frames of the pageblocks with a place that may hold more.
     assigned: [Vec<u64>; MigrateType::COUNT],
-    /// Pageblocks that have changed hands: all their free blocks have a place.
-    closed: Vec<u64>,
+    /// For each type and order, how many pageblocks of `assigned` are known to have no room.
+    searched: [[usize; Order::COUNT]; MigrateType::COUNT],
+    /// The same for single pages without regard to types and buddies, over all pageblocks with a place.
+    searched_all: usize,
     /// For each type, the pageblock that the last block was drawn in.
     current: [Option<u64>; MigrateType::COUNT],
     drawn: FxHashMap<u64, Drawn>,
@@ -103,7 +105,8 @@ impl Latent {
             spread,
             unassigned,
             assigned: Default::default(),
-            closed: Vec::new(),
+            searched: Default::default(),
+            searched_all: 0,
             current: [None; MigrateType::COUNT],
             drawn: FxHashMap::default(),
         }
@@ -180,10 +183,12 @@ impl Latent {
 
     /// Finds room when chance does not: in the pageblocks of the type, in a new one; for single pages, anywhere.
     fn search(&mut self, kind: MigrateType, order: usize, frames: &mut Frames) -> Option<u64> {
-        for index in 0..self.assigned[kind.index()].len() {
-            if let Some(pfn) = self.slot(self.assigned[kind.index()][index], order) {
+        // Room only ever shrinks, so what has been searched once stays searched.
+        while let Some(block) = self.assigned[kind.index()].get(self.searched[kind.index()][order]) {
+            if let Some(pfn) = self.slot(*block, order) {
                 return Some(pfn);
             }
+            self.searched[kind.index()][order] += 1;
         }
         if let Some(block) = self.hand_out(kind, frames) {
             return self.slot(block, order);
@@ -191,13 +196,19 @@ impl Latent {
         if order > 0 {
             return None;
         }
-        let others = self.assigned.iter().flatten().chain(&self.closed);
-        let room = others.copied().find_map(|block| {
+        while let Some(block) = self.nth_block(self.searched_all) {
             let drawn = &self.drawn[&block];
-            let word = drawn.iter().position(|word| *word != u64::MAX)?;
-            Some(block + word as u64 * 64 + u64::from(drawn[word].trailing_ones()))
-        });
-        Some(room.expect("the units were seen to hold all free pages"))
+            if let Some(word) = drawn.iter().position(|word| *word != u64::MAX) {
+                return Some(block + word as u64 * 64 + u64::from(drawn[word].trailing_ones()));
+            }
+            self.searched_all += 1;
+        }
+        unreachable!("the units were seen to hold all free pages")
+    }
+
+    /// The pageblocks with a place, in the order in which they got it.
+    fn nth_block(&self, index: usize) -> Option<u64> {
+        (index < self.handed_out as usize).then(|| self.small_block(index as u64))
     }
 
     /// Gives the next unused pageblock to a type.
@@ -205,21 +216,26 @@ impl Latent {
         if self.handed_out == self.small_blocks {
             return None;
         }
-        let halves = self.small_from.1 - self.small_from.0;
-        let next = self.handed_out;
+        let block = self.small_block(self.handed_out);
         self.handed_out += 1;
-        let (position, upper) = match next.checked_sub(halves) {
-            None => (self.small_from.0 + next, None),
-            Some(rest) => (self.small_from.1 + rest / 2, Some(rest % 2 == 1)),
-        };
-        let number = self.units.shuffled(position);
-        // A unit with a free block of order 9 has only the other half to give.
-        let upper = upper.unwrap_or_else(|| !self.units.coin(number));
-        let block = self.units.pfn(number) + if upper { PAGES_PER_2M } else { 0 };
         self.assign(kind, block, frames);
         self.assigned[kind.index()].push(block);
         self.drawn.insert(block, [0; WORDS]);
         Some(block)
+    }
+
+    /// The pageblock for small blocks at this position: first the other halves of units with a free block of order 9,
+    /// then both halves of the units after them.
+    fn small_block(&self, position: u64) -> u64 {
+        let (first, after) = self.small_from;
+        let (unit, upper) = match position.checked_sub(after - first) {
+            None => {
+                let unit = self.units.shuffled(first + position);
+                (unit, !self.units.coin(unit))
+            }
+            Some(rest) => (self.units.shuffled(after + rest / 2), rest % 2 == 1),
+        };
+        self.units.pfn(unit) + if upper { PAGES_PER_2M } else { 0 }
     }
 
     fn assign(&mut self, kind: MigrateType, block: u64, frames: &mut Frames) {
@@ -264,7 +280,6 @@ impl Latent {
             }
         }
         self.assigned[kind.index()].swap_remove(index);
-        self.closed.push(block);
         self.spread[kind.index()] = share - 1;
         self.current[kind.index()] = self.current[kind.index()].filter(|current| *current != block);
         placed

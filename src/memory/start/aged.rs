@@ -11,7 +11,7 @@ use crate::units::Order;
 ///
 /// Free memory is spread over the orders so that each order holds `(1000 - scatter) / scatter` times the pages of the one
 /// below: with scatter 500 every order holds as many pages, with 0 all free memory is in blocks of 4 MiB, with 1000
-/// all of it in single pages. Blocks of 2 MiB and more are movable; smaller ones are unmovable, reclaimable and movable
+/// as much of it in single pages as there can be without two buddies being free. Blocks of 2 MiB and more are movable; smaller ones are unmovable, reclaimable and movable
 /// in proportion to the pageblocks. `scatter` is also the chance that the next small block lies in another pageblock
 /// than the one before. The DMA zone (16 MiB) is as after boot: its watermarks keep ordinary requests out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,8 +65,15 @@ impl Aged {
         };
         let weights = self.weights();
         let sum: u128 = weights.iter().sum();
+        // Pages that the orders seen so far could not hold move on to the next one.
+        let (mut left, mut carried) = (free, 0);
         for order in Order::all() {
-            let pages = (u128::from(free) * weights[order.index()] / sum) as u64;
+            let wanted = (u128::from(free) * weights[order.index()] / sum) as u64 + carried;
+            // Even if every page were free or not at random, some buddies would be free together and merge.
+            let alone = (u128::from(left) * u128::from(zone.managed - left) / u128::from(zone.managed.max(1))) as u64;
+            let pages = if order == Order::MAX { left } else { wanted.min(alone) };
+            carried = wanted - pages.min(wanted);
+            left -= pages;
             let blocks = pages / order.pages();
             let shares = if order >= Order::PAGEBLOCK { [0, 0] } else { [self.unmovable, self.reclaimable] };
             let [unmovable, reclaimable] = shares.map(|share| blocks * u64::from(share) / 1000);

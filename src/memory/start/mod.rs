@@ -102,7 +102,12 @@ pub(super) fn fill(zones: &mut [Zone], setup: &MemorySetup<'_>) -> Result<(), Me
         };
         match counts {
             None => fresh::fill(zone, &usable, last, setup.rules.boot_pageblocks),
-            Some(counts) => place::fill(zone, &usable, counts, stream)?,
+            Some(counts) => {
+                // A snapshot knows better what its host had reserved.
+                let ranges = if counts.pages() <= zone.managed { usable } else { zone.ranges.clone() };
+                zone.managed = ranges.iter().map(|range| range.pages()).sum();
+                place::fill(zone, &ranges, counts, stream)?;
+            }
         }
     }
     Ok(())

@@ -193,8 +193,7 @@ fn read_types(text: &str, zones: &mut [SnapshotZone]) -> Result<(), SnapshotErro
             let (_, name) = words.next("the name of a migrate type")?;
             let counts = words.orders()?;
             if let Some(kind) = MigrateType::ALL.into_iter().find(|kind| kind.name() == name) {
-                zone.by_kind.get_or_insert_with(|| [[Some(0); Order::COUNT]; MigrateType::COUNT])[kind.index()] =
-                    counts;
+                zone.by_kind.get_or_insert([[Some(0); Order::COUNT]; MigrateType::COUNT])[kind.index()] = counts;
             }
         } else if zone.blocks.is_none() {
             // The table of pageblocks; a second one, of mixed blocks, follows in debug kernels.

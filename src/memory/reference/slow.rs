@@ -1,20 +1,17 @@
-//! A slow page allocator, written down from the kernel's source with plain lists, and a judge that lets it run beside
-//! the fast one on random requests: both must hand out the same frames at every step.
+//! The slow page allocator: one node, one CPU, lists as vectors with the head first.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use proptest::prelude::*;
-
-use super::rules::{DrainTarget, Fallback, PcpDrain, PcpOrders, PcpTuning, all_eras};
-use super::watermark::{Marks, PcpLimits};
-use super::zone::ZoneClass;
-use super::*;
-use crate::units::{Order, Pfn, PfnRange};
+use crate::memory::rules::{DrainTarget, Fallback, PcpDrain, PcpOrders, PcpTuning};
+use crate::memory::watermark::{Marks, PcpLimits};
+use crate::memory::zone::ZoneClass;
+use crate::memory::{Memory, PageAllocRules};
+use crate::units::{Pfn, PfnRange};
 
 const PAGEBLOCK: u64 = 512;
 
-/// One zone, one CPU. Lists are vectors, the head first.
-struct SlowZone {
+/// One zone.
+pub(super) struct SlowZone {
     class: ZoneClass,
     start: u64,
     end: u64,
@@ -37,7 +34,7 @@ struct SlowZone {
 }
 
 impl SlowZone {
-    fn free_pages(&self) -> u64 {
+    pub(super) fn free_pages(&self) -> u64 {
         self.free.values().map(|block| 1 << block.0).sum()
     }
 
@@ -106,11 +103,11 @@ impl SlowZone {
         }
     }
 
-    /// Free pages, and whether enough of the pageblock is free or alike.
-    fn census(&self, block: u64, kind: usize) -> bool {
+    /// Whether enough of the pageblock, from this frame on, is free or alike.
+    fn census(&self, from: u64, kind: usize) -> bool {
         let (mut free, mut movable) = (0, 0);
-        let mut pfn = block;
-        while pfn < block + PAGEBLOCK {
+        let mut pfn = from;
+        while pfn < from - from % PAGEBLOCK + PAGEBLOCK {
             match self.free.get(&pfn) {
                 Some((order, _)) => {
                     free += 1 << order;
@@ -122,7 +119,7 @@ impl SlowZone {
                 }
             }
         }
-        let alike = match (kind, self.kind(block)) {
+        let alike = match (kind, self.kind(from)) {
             (1, _) => movable,
             (_, 1) => PAGEBLOCK - free - movable,
             _ => 0,
@@ -130,8 +127,9 @@ impl SlowZone {
         free + alike >= 256
     }
 
-    fn move_block(&mut self, block: u64, kind: usize) {
-        let blocks: Vec<u64> = self.free.range(block..block + PAGEBLOCK).map(|block| *block.0).collect();
+    fn move_block(&mut self, from: u64, kind: usize) {
+        let end = from - from % PAGEBLOCK + PAGEBLOCK;
+        let blocks: Vec<u64> = self.free.range(from..end).map(|block| *block.0).collect();
         for pfn in blocks {
             let (order, _) = self.del(pfn);
             self.add(pfn, order, kind, true);
@@ -139,74 +137,81 @@ impl SlowZone {
     }
 
     fn rmqueue(&mut self, order: u32, kind: usize, whole: bool, steal: &mut bool) -> Option<u64> {
-        let least = if whole { order.max(9) } else { order };
         if !*steal && let Some(pfn) = self.smallest(order, kind) {
             return Some(pfn);
         }
-        match self.rules.fallback {
-            Fallback::MoveThenTest | Fallback::TestThenMove => loop {
-                let mut found = (least..=10).rev().find_map(|from| self.foreign(from, kind))?;
-                let claim = found.1 >= 4 || kind != 1;
-                if !claim && found.1 > order {
-                    found = (order..=10).find_map(|from| self.foreign(from, kind))?;
-                }
-                let (pfn, from, other) = found;
-                let block = pfn / PAGEBLOCK * PAGEBLOCK;
-                let inside = block >= self.start && block + PAGEBLOCK <= self.end;
-                if self.rules.fallback == Fallback::TestThenMove {
-                    if from >= 9 {
-                        self.set_block_kinds(pfn, from, kind);
-                        return Some(self.cut(pfn, order, kind));
-                    }
-                    if claim && inside && self.census(block, kind) {
-                        self.move_block(block, kind);
-                        self.kinds.insert(block / PAGEBLOCK, kind);
-                        return self.smallest(order, kind);
-                    }
-                    return Some(self.cut(pfn, order, other));
-                }
-                if from < 9 && claim && inside {
-                    let enough = self.census(block, kind);
-                    self.move_block(block, kind);
-                    if enough {
-                        self.kinds.insert(block / PAGEBLOCK, kind);
-                    }
-                } else {
-                    if from >= 9 {
-                        self.set_block_kinds(pfn, from, kind);
-                    }
-                    self.del(pfn);
-                    self.add(pfn, from, kind, true);
-                }
-                if let Some(pfn) = self.smallest(order, kind) {
-                    return Some(pfn);
-                }
-            },
-            Fallback::ClaimOrSmallest => {
-                for from in (least..=10).rev().filter(|_| !*steal) {
-                    let Some((pfn, from, _)) = self.foreign(from, kind) else { continue };
-                    if from < 4 && kind == 1 {
-                        break;
-                    }
-                    if from >= 9 {
-                        self.set_block_kinds(pfn, from, kind);
-                        return Some(self.cut(pfn, order, kind));
-                    }
-                    let block = pfn / PAGEBLOCK * PAGEBLOCK;
-                    if block >= self.start && block + PAGEBLOCK <= self.end && self.census(block, kind) {
-                        self.move_block(block, kind);
-                        self.kinds.insert(block / PAGEBLOCK, kind);
-                        return self.smallest(order, kind);
-                    }
-                }
-                if whole {
-                    return None;
-                }
-                let (pfn, _, other) = (order..=10).find_map(|from| self.foreign(from, kind))?;
-                *steal = true;
-                Some(self.cut(pfn, order, other))
+        let least = if whole { order.max(9) } else { order };
+        if self.rules.fallback == Fallback::ClaimOrSmallest {
+            return self.rmqueue_latest(order, kind, least, steal);
+        }
+        loop {
+            let mut found = (least..=10).rev().find_map(|from| self.foreign(from, kind))?;
+            let claim = found.1 >= 4 || kind != 1;
+            if !claim && found.1 > order {
+                found = (order..=10).find_map(|from| self.foreign(from, kind))?;
+            }
+            if self.rules.fallback == Fallback::TestThenMove {
+                let claimed = if claim { self.claim(found.0, found.1, order, kind) } else { None };
+                return claimed.or_else(|| Some(self.cut(found.0, order, found.2)));
+            }
+            self.steal_suitable(found.0, found.1, claim, kind);
+            if let Some(pfn) = self.smallest(order, kind) {
+                return Some(pfn);
             }
         }
+    }
+
+    /// 5.10 to 6.9.
+    fn steal_suitable(&mut self, pfn: u64, from: u32, claim: bool, kind: usize) {
+        let block = pfn / PAGEBLOCK * PAGEBLOCK;
+        if from < 9 && claim && block + PAGEBLOCK <= self.end {
+            let first = if block < self.start { pfn } else { block };
+            let enough = self.census(first, kind);
+            self.move_block(first, kind);
+            if enough {
+                self.kinds.insert(block / PAGEBLOCK, kind);
+            }
+            return;
+        }
+        if from >= 9 {
+            self.set_block_kinds(pfn, from, kind);
+        }
+        self.del(pfn);
+        self.add(pfn, from, kind, true);
+    }
+
+    /// 6.10 and later.
+    fn claim(&mut self, pfn: u64, from: u32, order: u32, kind: usize) -> Option<u64> {
+        if from >= 9 {
+            self.set_block_kinds(pfn, from, kind);
+            return Some(self.cut(pfn, order, kind));
+        }
+        let block = pfn / PAGEBLOCK * PAGEBLOCK;
+        if block < self.start || block + PAGEBLOCK > self.end || !self.census(block, kind) {
+            return None;
+        }
+        self.move_block(block, kind);
+        self.kinds.insert(block / PAGEBLOCK, kind);
+        self.smallest(order, kind)
+    }
+
+    /// 6.16 and later.
+    fn rmqueue_latest(&mut self, order: u32, kind: usize, least: u32, steal: &mut bool) -> Option<u64> {
+        for from in (least..=10).rev().filter(|_| !*steal) {
+            let Some((pfn, from, _)) = self.foreign(from, kind) else { continue };
+            if from < 4 && kind == 1 {
+                break;
+            }
+            if let Some(pfn) = self.claim(pfn, from, order, kind) {
+                return Some(pfn);
+            }
+        }
+        if order < least {
+            return None;
+        }
+        let (pfn, _, other) = (order..=10).find_map(|from| self.foreign(from, kind))?;
+        *steal = true;
+        Some(self.cut(pfn, order, other))
     }
 
     fn take_buddy(&mut self, order: u32, kind: usize, whole: bool, steal: &mut bool) -> Option<u64> {
@@ -236,7 +241,7 @@ impl SlowZone {
         }
     }
 
-    fn count(&self) -> i64 {
+    pub(super) fn count(&self) -> i64 {
         self.pcp.iter().flatten().map(|page| 1i64 << page.1).sum()
     }
 
@@ -338,7 +343,7 @@ impl SlowZone {
         }
     }
 
-    fn drain(&mut self, pages: i64, first: usize) {
+    pub(super) fn drain(&mut self, pages: i64, first: usize) {
         let lists = match self.rules.orders {
             PcpOrders::Single => 3,
             PcpOrders::UpTo3AndHuge => 13,
@@ -390,14 +395,14 @@ impl SlowZone {
 }
 
 /// The slow machine: one node, one CPU.
-struct Slow {
+pub(super) struct Slow {
     /// The preferred zone first.
-    zones: Vec<SlowZone>,
+    pub(super) zones: Vec<SlowZone>,
 }
 
 impl Slow {
     /// The machine that `memory` is, in its fresh state.
-    fn new(memory: &Memory, usable: &[PfnRange]) -> Self {
+    pub(super) fn new(memory: &Memory, usable: &[PfnRange]) -> Self {
         let mut zones = Vec::new();
         for zone in memory.zones.iter().rev() {
             let (start, end) = (zone.ranges[0].start().get(), zone.ranges.last().unwrap().end().get());
@@ -435,7 +440,7 @@ impl Slow {
         Self { zones }
     }
 
-    fn alloc(&mut self, order: u32, kind: usize) -> Option<u64> {
+    pub(super) fn alloc(&mut self, order: u32, kind: usize) -> Option<u64> {
         let auto = self.zones[0].rules.tuning == PcpTuning::Auto;
         let mut tries = vec![(true, false), (false, false)];
         if self.zones[0].class == ZoneClass::Normal {
@@ -457,119 +462,8 @@ impl Slow {
         None
     }
 
-    fn give(&mut self, pfn: u64, order: u32) {
+    pub(super) fn give(&mut self, pfn: u64, order: u32) {
         let zone = self.zones.iter_mut().find(|zone| (zone.start..zone.end).contains(&pfn)).unwrap();
         zone.give(pfn, order);
-    }
-}
-
-#[derive(Clone, Debug)]
-enum Step {
-    /// One block.
-    Alloc(u8, usize),
-    /// Single pages, one after another; many of them.
-    Bulk(u16, usize),
-    /// Frees one of the blocks held, chosen by this number.
-    Free(u16),
-    /// Frees many in a row.
-    FreeMany(u16, u16),
-    Drain,
-}
-
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let order = prop_oneof![4 => Just(0u8), 3 => 1u8..=10, 1 => Just(9u8)];
-    let step = prop_oneof![
-        6 => (order, 0..3usize).prop_map(|(order, kind)| Step::Alloc(order, kind)),
-        3 => (1..3000u16, 0..3usize).prop_map(|(pages, kind)| Step::Bulk(pages, kind)),
-        4 => any::<u16>().prop_map(Step::Free),
-        3 => (any::<u16>(), 1..2500u16).prop_map(|(from, count)| Step::FreeMany(from, count)),
-        1 => Just(Step::Drain),
-    ];
-    prop::collection::vec(step, 1..40)
-}
-
-/// A machine of 64 MiB below 4 GiB, or of 24 MiB there and 40 MiB above, with ragged ends.
-fn machine(high: bool) -> MemoryLayout {
-    let range = |start, end| NodeRange { node: 0, range: PfnRange::new(Pfn::new(start), Pfn::new(end)) };
-    let ranges = match high {
-        false => vec![range(0, 159), range(256, 16_300)],
-        true => vec![range(256, 6000), range(1 << 20, (1 << 20) + 10_100)],
-    };
-    MemoryLayout::from_ranges(ranges).unwrap()
-}
-
-fn run(steps: &[Step], rules: PageAllocRules, high: bool) {
-    let layout = machine(high);
-    let reserved = [PfnRange::new(Pfn::new(4096), Pfn::new(4700))];
-    let rules = PageAllocRules { boot_pageblocks: rules::BootPageblocks::Movable, ..rules };
-    let setup = MemorySetup {
-        layout: &layout,
-        reserved: &reserved,
-        start: &StartState::Fresh,
-        rules,
-        cpus: 1,
-        seed: 0,
-        run: 0,
-    };
-    let mut fast = Memory::new(&setup).unwrap();
-    let ranges: Vec<PfnRange> = layout.ranges().iter().map(|range| range.range).collect();
-    let mut slow = Slow::new(&fast, &memblock::without(&ranges, &reserved));
-    let mut held: Vec<(u64, u32)> = Vec::new();
-    for step in steps {
-        take_step(step, &mut fast, &mut slow, &mut held);
-        fast.check().unwrap();
-        let free: u64 = slow.zones.iter().map(SlowZone::free_pages).sum();
-        assert_eq!(fast.free_pages(), free);
-        assert_eq!(fast.unused_pages() + fast.held, fast.managed_pages());
-    }
-}
-
-fn take_step(step: &Step, fast: &mut Memory, slow: &mut Slow, held: &mut Vec<(u64, u32)>) {
-    match *step {
-        Step::Alloc(order, kind) => {
-            let got = fast.alloc_block(Order::new(order).unwrap(), MigrateType::from_index(kind)).ok().map(Pfn::get);
-            assert_eq!(got, slow.alloc(u32::from(order), kind), "order {order} kind {kind}");
-            held.extend(got.map(|pfn| (pfn, u32::from(order))));
-        }
-        Step::Bulk(pages, kind) => {
-            let mut runs = Vec::new();
-            let done = fast.alloc_bulk(u64::from(pages), MigrateType::from_index(kind), &mut runs);
-            let wanted: Vec<Option<u64>> =
-                (0..pages).map(|_| slow.alloc(0, kind)).take_while(Option::is_some).collect();
-            let wanted: Vec<u64> = wanted.into_iter().flatten().collect();
-            if done.is_ok() {
-                assert_eq!(runs.iter().flat_map(|run| run.iter()).map(Pfn::get).collect::<Vec<_>>(), wanted);
-                held.extend(wanted.into_iter().map(|pfn| (pfn, 0)));
-            } else {
-                assert!(wanted.len() < usize::from(pages) && runs.is_empty());
-                wanted.into_iter().for_each(|pfn| slow.give(pfn, 0));
-            }
-        }
-        Step::Free(which) if !held.is_empty() => {
-            let (pfn, order) = held.swap_remove(usize::from(which) % held.len());
-            fast.free_block(Pfn::new(pfn), Order::new(order as u8).unwrap());
-            slow.give(pfn, order);
-        }
-        Step::FreeMany(from, count) if !held.is_empty() => {
-            let from = usize::from(from) % held.len();
-            for (pfn, order) in held.drain(from..(from + usize::from(count)).min(held.len())).collect::<Vec<_>>() {
-                fast.free_block(Pfn::new(pfn), Order::new(order as u8).unwrap());
-                slow.give(pfn, order);
-            }
-        }
-        Step::Drain => {
-            fast.drain_pcp();
-            slow.zones.iter_mut().rev().for_each(|zone| zone.drain(zone.count(), 0));
-        }
-        Step::Free(_) | Step::FreeMany(..) => {}
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn both_allocators_hand_out_the_same_frames(steps in steps(), era in 0..5usize, high: bool) {
-        run(&steps, all_eras()[era], high);
     }
 }

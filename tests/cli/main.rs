@@ -1,0 +1,6 @@
+//! The program as a user meets it: arguments in, exit code, standard output and standard error out.
+
+mod formats;
+mod place;
+mod scenario_errors;
+mod usage;
