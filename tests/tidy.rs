@@ -67,16 +67,29 @@ fn rust_files(folder: &str) -> Vec<PathBuf> {
     files
 }
 
-/// The file without its tests; nothing if its parent declares it for tests only.
-fn code_of(path: &Path) -> String {
-    let name = path.file_stem().unwrap().to_str().unwrap();
+/// Whether a file, or the module it belongs to, is declared for tests only.
+fn is_for_tests(path: &Path) -> bool {
+    let (name, folder) = module_of(path);
     let for_tests = format!("#[cfg(test)]\nmod {name};");
-    let parents = [path.with_file_name("mod.rs"), path.parent().unwrap().with_extension("rs")];
-    let declared = |parent: &PathBuf| fs::read_to_string(parent).is_ok_and(|text| text.contains(&for_tests));
-    if parents.iter().any(declared) {
-        return String::new();
+    let parents = [folder.join("mod.rs"), folder.with_extension("rs")];
+    parents
+        .iter()
+        .filter(|parent| parent.exists())
+        .any(|parent| fs::read_to_string(parent).unwrap().contains(&for_tests) || is_for_tests(parent))
+}
+
+/// A module's name and the folder of its parent's files.
+fn module_of(path: &Path) -> (&str, &Path) {
+    let (file, folder) = (path.file_stem().unwrap().to_str().unwrap(), path.parent().unwrap());
+    match file {
+        "mod" => (folder.file_name().unwrap().to_str().unwrap(), folder.parent().unwrap()),
+        _ => (file, folder),
     }
-    code(&fs::read_to_string(path).unwrap()).to_owned()
+}
+
+/// The file without its tests.
+fn code_of(path: &Path) -> String {
+    if is_for_tests(path) { String::new() } else { code(&fs::read_to_string(path).unwrap()).to_owned() }
 }
 
 /// A text without its unit tests.
@@ -184,16 +197,10 @@ fn functions_fit_one_screen() {
 fn every_module_is_declared() {
     let mut offenders = Vec::new();
     for path in rust_files("src") {
-        let name = path.file_stem().unwrap().to_str().unwrap();
-        if ["main", "lib"].contains(&name) {
+        let (module, folder) = module_of(&path);
+        if ["main", "lib"].contains(&module) {
             continue;
         }
-        let folder = path.parent().unwrap();
-        let (module, folder) = if name == "mod" {
-            (folder.file_name().unwrap().to_str().unwrap(), folder.parent().unwrap())
-        } else {
-            (name, folder)
-        };
         let parents = [folder.join("mod.rs"), folder.join("lib.rs"), folder.with_extension("rs")];
         let declared = parents.iter().filter_map(|parent| fs::read_to_string(parent).ok()).any(|text| {
             text.lines().any(|line| {
