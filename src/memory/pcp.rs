@@ -198,7 +198,7 @@ impl PerCpu {
     }
 
     /// Puts a freed block on its list, and drains if there are too many (`free_unref_page_commit`); whether it drained.
-    #[inline]
+    #[inline(always)]
     pub(super) fn free(&mut self, pfn: u64, order: usize, kind: MigrateType, zone: &mut PcpZone<'_>) -> bool {
         let list = list_of(zone.rules.orders, order, kind);
         self.lists[list].push_front(pfn | (kind.index() as u64) << KIND_SHIFT);
@@ -285,6 +285,7 @@ impl PerCpu {
     }
 
     /// Gives `pages` pages back to the buddy, each list from its tail (`free_pcppages_bulk`).
+    #[inline(never)]
     fn drain(&mut self, pages: u32, first: usize, zone: &mut PcpZone<'_>) {
         let pages = pages.min(self.count);
         match zone.rules.drain {

@@ -174,7 +174,7 @@ impl Zone {
     }
 
     /// Gives a block back, through the CPU's lists if they serve its order (`__free_pages`).
-    #[inline]
+    #[inline(always)]
     pub(super) fn free(&mut self, pfn: u64, order: usize, cpu: u32, rules: &PageAllocRules) {
         if !serves(rules.orders, order) {
             self.buddy.free(pfn, order, self.buddy.kind(pfn), End::Head);
@@ -182,7 +182,12 @@ impl Zone {
         }
         let kind = self.buddy.release(pfn, 1 << order);
         let (lists, mut zone) = self.split(cpu, rules);
-        let drained = lists.free(pfn, order, kind, &mut zone);
+        // Three calls with a known list each: the CPU foresees the branch and need not wait for the type.
+        let drained = match kind {
+            MigrateType::Unmovable => lists.free(pfn, order, MigrateType::Unmovable, &mut zone),
+            MigrateType::Movable => lists.free(pfn, order, MigrateType::Movable, &mut zone),
+            MigrateType::Reclaimable => lists.free(pfn, order, MigrateType::Reclaimable, &mut zone),
+        };
         if drained && self.below_high && self.passes(0, Mark::High) {
             self.below_high = false;
         }
