@@ -40,6 +40,9 @@ pub struct OutOfMemory {
     pub free_pages: u64,
 }
 
+/// From so many single pages on it pays to look for whole blocks.
+const BULK_FROM: u64 = 32;
+
 /// A contiguous range of frames and the zone it belongs to.
 #[derive(Clone, Copy, Debug)]
 struct Stretch {
@@ -63,6 +66,8 @@ pub struct Memory {
     cpus: u32,
     cpu: u32,
     node: u32,
+    /// The first zone of the node's zone list.
+    preferred: u32,
     /// Pages that callers hold.
     pub(super) held: u64,
 }
@@ -81,7 +86,9 @@ impl Memory {
         let stretches = stretches_of(&zones);
         let zonelists: Vec<Vec<u32>> = (0..nodes).map(|node| zonelist(&zones, node, nodes)).collect();
         let first_try = zonelists.iter().map(|list| first_try(&zones, list, nodes)).collect();
-        Ok(Self { zones, stretches, zonelists, first_try, rules: setup.rules, cpus, cpu: 0, node: 0, held: 0 })
+        let preferred = zonelists[0][0];
+        let rules = setup.rules;
+        Ok(Self { zones, stretches, zonelists, first_try, rules, cpus, cpu: 0, node: 0, preferred, held: 0 })
     }
 
     /// The CPU that makes the next requests: its per-CPU lists serve them, its node is the local one. Numbers past the last
@@ -89,6 +96,7 @@ impl Memory {
     pub fn set_cpu(&mut self, cpu: u32) {
         self.cpu = cpu.min(self.cpus - 1);
         self.node = node_of_cpu(self.cpu, self.cpus, self.zonelists.len() as u32);
+        self.preferred = self.zonelists[self.node as usize][0];
     }
 
     /// A single page (`alloc_page(GFP_KERNEL)`).
@@ -97,8 +105,7 @@ impl Memory {
     /// If no zone has a page above its min watermark.
     #[inline]
     pub fn alloc_page(&mut self, kind: MigrateType) -> Result<Pfn, OutOfMemory> {
-        let preferred = self.zonelists[self.node as usize][0];
-        match self.zones[preferred as usize].take_cached(self.cpu, kind) {
+        match self.zones[self.preferred as usize].take_cached(self.cpu, kind) {
             Some(pfn) => {
                 self.held += 1;
                 Ok(Pfn::new(pfn))
@@ -155,11 +162,16 @@ impl Memory {
     pub fn alloc_bulk(&mut self, pages: u64, kind: MigrateType, runs: &mut Vec<PfnRange>) -> Result<(), OutOfMemory> {
         let before = runs.len();
         let mut left = pages;
+        let mut blocks = Vec::new();
         while left > 0 {
-            if let Some((pfn, blocks)) = self.take_whole(left / Order::MAX.pages(), kind) {
-                left -= blocks * Order::MAX.pages();
-                append(runs, before, PfnRange::with_len(Pfn::new(pfn), blocks * Order::MAX.pages()));
-                continue;
+            if left >= BULK_FROM {
+                left -= self.take_whole(left, kind, &mut blocks);
+                for (pfn, pages) in blocks.drain(..) {
+                    append(runs, before, PfnRange::with_len(Pfn::new(pfn), pages));
+                }
+                if left == 0 {
+                    break;
+                }
             }
             match self.alloc_page(kind) {
                 Ok(pfn) => append(runs, before, PfnRange::with_len(pfn, 1)),
@@ -175,21 +187,18 @@ impl Memory {
         Ok(())
     }
 
-    /// Whole blocks of the largest order for single pages, from the zone that would serve them.
-    fn take_whole(&mut self, wanted: u64, kind: MigrateType) -> Option<(u64, u64)> {
-        if wanted == 0 {
-            return None;
-        }
+    /// Whole blocks for single pages, from the zone that would serve these; how many pages.
+    fn take_whole(&mut self, wanted: u64, kind: MigrateType, blocks: &mut Vec<(u64, u64)>) -> u64 {
         let fragment = self.first_try[self.node as usize];
         let list = &self.zonelists[self.node as usize];
-        let index = *list.iter().find(|index| self.zones[**index as usize].passes(0, Mark::Low))?;
-        let zone = &mut self.zones[index as usize];
+        let Some(index) = list.iter().find(|index| self.zones[**index as usize].passes(0, Mark::Low)) else { return 0 };
+        let zone = &mut self.zones[*index as usize];
         if fragment == Fragment::Avoided && zone.node != self.node {
-            return None;
+            return 0;
         }
-        let (pfn, blocks) = zone.take_whole(wanted, kind, fragment, self.cpu, &self.rules)?;
-        self.held += blocks * Order::MAX.pages();
-        Some((pfn, blocks))
+        let pages = zone.take_whole(wanted, kind, fragment, self.cpu, &self.rules, blocks);
+        self.held += pages;
+        pages
     }
 
     /// Gives a single page back, through the per-CPU list (`__free_page`).
@@ -198,18 +207,22 @@ impl Memory {
     /// If the frame lies past the end of RAM.
     #[inline]
     pub fn free_page(&mut self, pfn: Pfn) {
-        self.free_block(pfn, Order::ZERO);
+        self.give(pfn.get(), 0);
     }
 
     /// Gives a block back as one (`__free_pages`), through the per-CPU lists if the release keeps its order there.
     ///
     /// # Panics
     /// If the frames lie past the end of RAM.
-    #[inline]
     pub fn free_block(&mut self, pfn: Pfn, order: Order) {
-        let zone = self.zone_index(pfn.get()).expect("freed frames were handed out, so they are RAM");
-        self.held -= order.pages();
-        self.zones[zone].free(pfn.get(), order.index(), self.cpu, &self.rules);
+        self.give(pfn.get(), order.index());
+    }
+
+    #[inline(always)]
+    fn give(&mut self, pfn: u64, order: usize) {
+        let zone = self.zone_index(pfn).expect("freed frames were handed out, so they are RAM");
+        self.held -= 1 << order;
+        self.zones[zone].free(pfn, order, self.cpu, &self.rules);
     }
 
     /// Gives a contiguous run back as the largest aligned blocks that it holds, lowest first (7.x `free_pages_bulk`). To
@@ -262,8 +275,12 @@ impl Memory {
 
     #[inline]
     fn zone_index(&self, pfn: u64) -> Option<usize> {
-        let after = self.stretches.partition_point(|stretch| stretch.end <= pfn);
-        self.stretches.get(after).map(|stretch| stretch.zone as usize)
+        // A few branches that the CPU foresees are faster than a search that it has to wait for.
+        let from = match self.stretches.len() {
+            0..=8 => 0,
+            _ => self.stretches.partition_point(|stretch| stretch.end <= pfn),
+        };
+        self.stretches[from..].iter().find(|stretch| pfn < stretch.end).map(|stretch| stretch.zone as usize)
     }
 }
 

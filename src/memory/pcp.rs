@@ -170,31 +170,35 @@ impl PerCpu {
         }
     }
 
-    /// Serves up to `wanted` times 1024 single pages with whole blocks of the largest order, if page by page would give
-    /// the very same frames; leaves the lists as page by page would. Returns the first frame and the number of blocks.
+    /// Serves up to `wanted` single pages with whole blocks, if the list is empty: page by page would give the very same
+    /// frames, and leave the lists as this does. Appends first frames and pages; returns how many pages in all.
     pub(super) fn take_whole(
         &mut self,
         wanted: u64,
         kind: MigrateType,
         fragment: Fragment,
         zone: &mut PcpZone<'_>,
-    ) -> Option<(u64, u64)> {
+        blocks: &mut Vec<(u64, u64)>,
+    ) -> u64 {
         if !self.lists[kind.index()].is_empty() {
-            return None;
+            return 0;
         }
-        let (pfn, blocks) = zone.buddy.take_whole(wanted, kind)?;
-        let pages = blocks * Order::MAX.pages();
-        let mut refilled = 0;
-        while refilled < pages {
-            refilled += u64::from(self.refill_size(0, zone));
+        let pages = zone.buddy.take_whole(wanted, kind, blocks);
+        if pages > 0 {
+            let mut refilled = 0;
+            while refilled < pages {
+                refilled += u64::from(self.refill_size(0, zone));
+            }
+            self.refill((refilled - pages) as u32, 0, kind, fragment, zone);
+            // Each request halves them.
+            let halvings = pages.min(31) as u32;
+            (self.free_factor, self.free_count) = (self.free_factor >> halvings, self.free_count >> halvings);
         }
-        self.refill((refilled - pages) as u32, 0, kind, fragment, zone);
-        (self.free_factor, self.free_count) = (0, 0);
-        Some((pfn, blocks))
+        pages
     }
 
     /// Puts a freed block on its list, and drains if there are too many (`free_unref_page_commit`); whether it drained.
-    #[inline]
+    #[inline(always)]
     pub(super) fn free(&mut self, pfn: u64, order: usize, kind: MigrateType, zone: &mut PcpZone<'_>) -> bool {
         let list = list_of(zone.rules.orders, order, kind);
         self.lists[list].push_front(pfn | (kind.index() as u64) << KIND_SHIFT);
@@ -281,6 +285,7 @@ impl PerCpu {
     }
 
     /// Gives `pages` pages back to the buddy, each list from its tail (`free_pcppages_bulk`).
+    #[inline(never)]
     fn drain(&mut self, pages: u32, first: usize, zone: &mut PcpZone<'_>) {
         let pages = pages.min(self.count);
         match zone.rules.drain {

@@ -152,8 +152,8 @@ impl Zone {
         self.buddy.take(order, kind, fragment, &mut RefillMode::Normal)
     }
 
-    /// Whole blocks of the largest order for single pages; see [`PerCpu::take_whole`]. At most `wanted` blocks, and
-    /// none that would bring the zone near its watermarks.
+    /// Whole blocks for up to `wanted` single pages; see [`PerCpu::take_whole`]. Takes nothing that would bring the zone near
+    /// its watermarks.
     pub(super) fn take_whole(
         &mut self,
         wanted: u64,
@@ -161,29 +161,33 @@ impl Zone {
         fragment: Fragment,
         cpu: u32,
         rules: &PageAllocRules,
-    ) -> Option<(u64, u64)> {
+        blocks: &mut Vec<(u64, u64)>,
+    ) -> u64 {
         // The last refill takes up to 2016 pages more than are asked for.
         let keep = self.marks.high + self.marks.reserve + 4096;
-        let wanted = wanted.min(self.buddy.free_pages().saturating_sub(keep) / 1024);
+        let wanted = wanted.min(self.buddy.free_pages().saturating_sub(keep));
         if wanted == 0 {
-            return None;
+            return 0;
         }
         let (lists, mut zone) = self.split(cpu, rules);
-        lists.take_whole(wanted, kind, fragment, &mut zone)
+        lists.take_whole(wanted, kind, fragment, &mut zone, blocks)
     }
 
     /// Gives a block back, through the CPU's lists if they serve its order (`__free_pages`).
-    #[inline]
+    #[inline(always)]
     pub(super) fn free(&mut self, pfn: u64, order: usize, cpu: u32, rules: &PageAllocRules) {
-        let kind = self.buddy.kind(pfn);
         if !serves(rules.orders, order) {
-            self.buddy.free(pfn, order, kind, End::Head);
+            self.buddy.free(pfn, order, self.buddy.kind(pfn), End::Head);
             return;
         }
-        // Pages on a list count as used by the list's type.
-        self.buddy.set_used(pfn, 1 << order, kind);
+        let kind = self.buddy.release(pfn, 1 << order);
         let (lists, mut zone) = self.split(cpu, rules);
-        let drained = lists.free(pfn, order, kind, &mut zone);
+        // Three calls with a known list each: the CPU foresees the branch and need not wait for the type.
+        let drained = match kind {
+            MigrateType::Unmovable => lists.free(pfn, order, MigrateType::Unmovable, &mut zone),
+            MigrateType::Movable => lists.free(pfn, order, MigrateType::Movable, &mut zone),
+            MigrateType::Reclaimable => lists.free(pfn, order, MigrateType::Reclaimable, &mut zone),
+        };
         if drained && self.below_high && self.passes(0, Mark::High) {
             self.below_high = false;
         }

@@ -222,6 +222,19 @@ impl Frames {
         }
     }
 
+    /// Notes that the type of its pageblock uses the block, which has been freed to a per-CPU list; the type.
+    #[inline]
+    pub(super) fn release(&mut self, pfn: u64, pages: u64) -> MigrateType {
+        let Some(block) = self.find(pfn) else { return MigrateType::Movable };
+        let kind = block.kind;
+        let offset = (pfn % PAGES_PER_2M) as usize;
+        let movable = block.movable[offset / CHUNK_PAGES] >> (offset % CHUNK_PAGES) & 1 == 1;
+        if pages > 1 || movable != (kind == MigrateType::Movable) {
+            self.set_used(pfn, pages, kind);
+        }
+        kind
+    }
+
     fn set_whole(&mut self, pfn: u64, movable: bool) {
         if !movable {
             self.ensure(pfn).movable = [0; CHUNKS];

@@ -15,7 +15,7 @@ use super::migrate::MigrateType;
 use super::rules::Fallback;
 use crate::units::{Order, PAGES_PER_2M};
 use frames::{Frames, NONE};
-use lists::{Entry, Lists, MAX, MAX_PAGES};
+use lists::{Entry, Lists, MAX, MAX_PAGES, Run};
 
 /// Order of a pageblock, as an index.
 pub(super) const PAGEBLOCK: usize = Order::PAGEBLOCK.index();
@@ -112,6 +112,13 @@ impl Buddy {
     /// Gives a pageblock a type, at boot.
     pub(super) fn set_kind(&mut self, pfn: u64, kind: MigrateType) {
         self.frames.set_kind(pfn, kind);
+    }
+
+    /// Notes that these frames, a block, go to a per-CPU list: there they count as used by the type of their pageblock, which
+    /// is returned.
+    #[inline]
+    pub(super) fn release(&mut self, pfn: u64, pages: u64) -> MigrateType {
+        self.frames.release(pfn, pages)
     }
 
     /// Notes who uses these frames; they lie in one pageblock.
@@ -262,27 +269,51 @@ impl Buddy {
         Some(pfn)
     }
 
-    /// Takes up to `wanted` neighbouring blocks of the largest order, if they are what single pages of this type would be
-    /// cut from next: its own lists hold nothing smaller.
-    pub(super) fn take_whole(&mut self, wanted: u64, kind: MigrateType) -> Option<(u64, u64)> {
-        let from = match self.lists.smallest(kind, 0) {
-            Some(MAX) => kind,
-            Some(_) => return None,
-            None => kind.fallbacks().into_iter().find(|other| self.lists.count(*other, MAX) > 0)?,
-        };
-        let pfn = self.front(from, MAX)?;
-        let run = self.lists.first_run(from)?;
-        let blocks = wanted.min(run.blocks);
+    /// Takes the blocks that single pages of this type would be cut from next, whole, as long as they hold at most `wanted`
+    /// pages together: the smallest of its own lists first, then blocks of the largest order of other types. Single pages
+    /// one after another use up one block from its lowest page on before they touch the next, so the frames are the same.
+    /// Appends first frame and pages; returns how many pages in all.
+    pub(super) fn take_whole(&mut self, wanted: u64, kind: MigrateType, blocks: &mut Vec<(u64, u64)>) -> u64 {
+        let mut taken = 0;
+        while let Some((from, order)) = self.next_whole(kind) {
+            let fit = (wanted - taken) >> order;
+            if fit == 0 {
+                break;
+            }
+            let Some(pfn) = self.front(from, order) else { continue };
+            let count = if order == MAX { self.take_run(from, fit, kind) } else { 1 };
+            if order < MAX {
+                self.remove(pfn);
+            }
+            let pages = count << order;
+            // A movable pageblock that nobody has touched keeps no entry: its used pages are movable.
+            self.frames.set_used(pfn, pages, kind);
+            self.free_pages -= pages;
+            blocks.push((pfn, pages));
+            taken += pages;
+        }
+        taken
+    }
+
+    /// The list that the next single page of this type comes from, unless a pageblock has to be looked at first.
+    fn next_whole(&self, kind: MigrateType) -> Option<(MigrateType, usize)> {
+        match self.lists.smallest(kind, 0) {
+            Some(order) => Some((kind, order)),
+            None => Some((kind.fallbacks().into_iter().find(|other| self.lists.count(*other, MAX) > 0)?, MAX)),
+        }
+    }
+
+    /// Takes up to `wanted` blocks from the first run of the largest order, for `kind`; how many.
+    fn take_run(&mut self, from: MigrateType, wanted: u64, kind: MigrateType) -> u64 {
+        let Some(Run { first: Entry::Block(pfn), blocks }) = self.lists.first_run(from) else { return 0 };
+        let blocks = wanted.min(blocks);
         self.lists.take_from_run(from, blocks);
-        self.free_pages -= blocks * MAX_PAGES;
         if from != kind {
             for block in (pfn..pfn + blocks * MAX_PAGES).step_by(PAGES_PER_2M as usize) {
                 self.frames.set_kind(block, kind);
             }
         }
-        // A movable pageblock that nobody has touched keeps no entry: its used pages are movable.
-        self.frames.set_used(pfn, blocks * MAX_PAGES, kind);
-        Some((pfn, blocks))
+        blocks
     }
 
     /// Bytes of heap behind the zone's free pages.
@@ -408,13 +439,16 @@ mod tests {
     }
 
     #[test]
-    fn whole_blocks_are_taken_only_when_nothing_smaller_is_left() {
+    fn whole_blocks_come_in_the_order_of_single_pages() {
         let mut buddy = zone(Fallback::MoveThenTest);
-        assert_eq!(buddy.take_whole(3, M), Some((0, 3)));
-        assert_eq!(take(&mut buddy, 0, M), 3072);
-        assert_eq!(buddy.take_whole(3, M), None);
-        assert_eq!(buddy.take_whole(1, U), Some((4096, 1)), "claimed from movable");
-        assert_eq!((buddy.kind(4096), buddy.kind(4608), buddy.kind(3072)), (U, U, M));
+        assert_eq!(take(&mut buddy, 1, M), 0);
+        let mut blocks = Vec::new();
+        // 2, 4, 8, ... 512 pages are left of the first block; 2000 more pages are one more block and a rest.
+        assert_eq!(buddy.take_whole(1022 + 2000, M, &mut blocks), 1022 + 1024);
+        assert_eq!((blocks.len(), blocks[0], blocks[8], blocks[9]), (10, (2, 2), (512, 512), (1024, 1024)));
+        blocks.clear();
+        assert_eq!((buddy.take_whole(5000, U, &mut blocks), &blocks[..]), (4096, &[(2048, 4096)][..]));
+        assert_eq!((buddy.kind(2048), buddy.kind(6143), buddy.kind(6144)), (U, U, M), "claimed from movable");
         buddy.check().unwrap();
     }
 }
