@@ -112,6 +112,17 @@ impl Machine {
         }
     }
 
+    /// Single pages that are taken and given back at once.
+    pub(super) fn borrow_pages(&mut self, pages: u64) -> Result<(), NoText> {
+        match self.memory.borrow_pages(pages, MigrateType::Unmovable) {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                self.reclaim(pages, &error)?;
+                self.memory.borrow_pages(pages, MigrateType::Unmovable).map_err(no_text)
+            }
+        }
+    }
+
     /// Drops page cache, the oldest first, so that at least `pages` pages come free.
     fn reclaim(&mut self, pages: u64, error: &OutOfMemory) -> Result<(), NoText> {
         if self.users.drop_page_cache(&mut self.memory, pages) {

@@ -129,6 +129,15 @@ impl Zone {
         self.per_cpu.get_mut(cpu as usize)?.as_mut()?.pop(kind)
     }
 
+    /// See [`PerCpu::turn_head`].
+    pub(super) fn turn_head(&mut self, pages: usize, kind: MigrateType, cpu: u32, rules: &PageAllocRules) -> bool {
+        if !self.passes(0, Mark::High) || self.per_cpu.len() <= cpu as usize {
+            return false;
+        }
+        let (lists, zone) = self.split(cpu, rules);
+        lists.turn_head(pages, kind, &zone)
+    }
+
     /// A block for a request that respects `mark`; `None` if the zone has none to give.
     pub(super) fn take(
         &mut self,
