@@ -91,8 +91,8 @@ impl Memory {
         Ok(Self { zones, stretches, zonelists, first_try, rules, cpus, cpu: 0, node: 0, preferred, held: 0 })
     }
 
-    /// The CPU that makes the next requests: its per-CPU lists serve them, its node is the local one. Numbers past the last
-    /// CPU count as the last one.
+    /// The CPU that makes the next requests: its per-CPU lists serve them, its node is the local one. Numbers past
+    /// the last CPU count as the last one.
     pub fn set_cpu(&mut self, cpu: u32) {
         self.cpu = cpu.min(self.cpus - 1);
         self.node = node_of_cpu(self.cpu, self.cpus, self.zonelists.len() as u32);
@@ -225,8 +225,8 @@ impl Memory {
         self.zones[zone].free(pfn, order, self.cpu, &self.rules);
     }
 
-    /// Gives a contiguous run back as the largest aligned blocks that it holds, lowest first (7.x `free_pages_bulk`). To
-    /// free page by page, loop over [`Memory::free_page`].
+    /// Gives a contiguous run back as the largest aligned blocks that it holds, lowest first (7.x `free_pages_bulk`).
+    /// To free page by page, loop over [`Memory::free_page`].
     ///
     /// # Panics
     /// If the frames lie past the end of RAM.
@@ -263,7 +263,8 @@ impl Memory {
         self.zones.iter().map(|zone| zone.managed).sum()
     }
 
-    /// The type of the pageblock that holds the frame; movable outside RAM, and where an aged host has nothing drawn yet.
+    /// The type of the pageblock that holds the frame; movable outside RAM, and where an aged host has nothing drawn
+    /// yet.
     pub fn migrate_type_of(&self, pfn: Pfn) -> MigrateType {
         self.zone_index(pfn.get()).map_or(MigrateType::Movable, |zone| self.zones[zone].buddy.kind(pfn.get()))
     }

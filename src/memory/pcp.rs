@@ -170,8 +170,8 @@ impl PerCpu {
         }
     }
 
-    /// Serves up to `wanted` single pages with whole blocks, if the list is empty: page by page would give the very same
-    /// frames, and leave the lists as this does. Appends first frames and pages; returns how many pages in all.
+    /// Serves up to `wanted` single pages with whole blocks, if the list is empty: page by page would give the very
+    /// same frames, and leave the lists as this does. Appends first frames and pages; returns how many pages in all.
     pub(super) fn take_whole(
         &mut self,
         wanted: u64,

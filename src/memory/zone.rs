@@ -152,8 +152,8 @@ impl Zone {
         self.buddy.take(order, kind, fragment, &mut RefillMode::Normal)
     }
 
-    /// Whole blocks for up to `wanted` single pages; see [`PerCpu::take_whole`]. Takes nothing that would bring the zone near
-    /// its watermarks.
+    /// Whole blocks for up to `wanted` single pages; see [`PerCpu::take_whole`]. Takes nothing that would bring the
+    /// zone near its watermarks.
     pub(super) fn take_whole(
         &mut self,
         wanted: u64,

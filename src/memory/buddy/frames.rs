@@ -2,13 +2,13 @@
 //!
 //! A pageblock without an entry is in the default state: type movable, no free block below the largest order starts
 //! in it, used pages are movable. So memory that nobody has cut into pieces costs nothing. Entries are found through
-//! a table for each GiB, which exists only where an entry does.
+//! a table for each 128 MiB, which exists only where an entry does.
 
 use crate::memory::migrate::MigrateType;
 use crate::units::PAGES_PER_2M;
 
-/// Pageblocks in one table: a GiB.
-const TABLE_BLOCKS: u64 = 512;
+/// Pageblocks in one table: 128 MiB. Smaller tables would make the table of tables large on hosts of many TiB.
+const TABLE_BLOCKS: u64 = 64;
 /// Pages whose free-block heads share one chunk of an entry.
 const CHUNK_PAGES: usize = 64;
 const CHUNKS: usize = PAGES_PER_2M as usize / CHUNK_PAGES;
