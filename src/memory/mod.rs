@@ -8,7 +8,7 @@
 //! * `buddy`: the free lists of one zone, merging, splitting, taking from other types; free blocks whose place is
 //!   drawn only when they are needed.
 //! * `pcp`: the per-CPU lists. `watermark`: how much a zone keeps back. [`zone`]: all of these together.
-//! * [`allocator`]: the machine: [`Memory`], zone lists, requests.
+//! * [`allocator`]: the machine: [`Memory`], zone lists, requests; `machine` puts it together, `bulk` takes many pages.
 //! * [`start`]: what is free at the start. `text`: free memory in the kernel's own words. `check`: invariants.
 //!
 //! Memory is sparse. Untouched blocks of 4 MiB are counted, not listed; a pageblock has a record only if somebody has
@@ -16,8 +16,10 @@
 
 pub mod allocator;
 mod buddy;
+mod bulk;
 mod check;
 pub mod layout;
+mod machine;
 pub mod memblock;
 pub mod migrate;
 mod pcp;

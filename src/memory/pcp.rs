@@ -126,6 +126,17 @@ impl PerCpu {
         zone: &mut PcpZone<'_>,
     ) -> Option<u64> {
         self.note_request();
+        self.take_listed(order, kind, fragment, zone)
+    }
+
+    /// The same without the note: how the bulk allocator takes its pages (`__rmqueue_pcplist@6.1`).
+    pub(super) fn take_listed(
+        &mut self,
+        order: usize,
+        kind: MigrateType,
+        fragment: Fragment,
+        zone: &mut PcpZone<'_>,
+    ) -> Option<u64> {
         let list = list_of(zone.rules.orders, order, kind);
         if self.lists[list].is_empty() {
             let blocks = self.refill_size(order, zone);
