@@ -154,6 +154,17 @@ impl PerCpu {
         zone: &mut PcpZone<'_>,
     ) -> Option<u64> {
         self.note_request();
+        self.take_listed(order, kind, fragment, zone)
+    }
+
+    /// The same without the note: how the bulk allocator takes its pages (`__rmqueue_pcplist@6.1`).
+    pub(super) fn take_listed(
+        &mut self,
+        order: usize,
+        kind: MigrateType,
+        fragment: Fragment,
+        zone: &mut PcpZone<'_>,
+    ) -> Option<u64> {
         let list = list_of(zone.rules.orders, order, kind);
         if self.lists[list].is_empty() {
             let blocks = self.refill_size(order, zone);
@@ -198,8 +209,8 @@ impl PerCpu {
         }
     }
 
-    /// Serves up to `wanted` single pages with whole blocks, if the list is empty: page by page would give the very same
-    /// frames, and leave the lists as this does. Appends first frames and pages; returns how many pages in all.
+    /// Serves up to `wanted` single pages with whole blocks, if the list is empty: page by page would give the very
+    /// same frames, and leave the lists as this does. Appends first frames and pages; returns how many pages in all.
     pub(super) fn take_whole(
         &mut self,
         wanted: u64,
