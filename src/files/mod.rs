@@ -5,7 +5,7 @@ mod atomic;
 mod read;
 
 pub use atomic::{AtomicFile, remove_unfinished, write_all};
-pub use read::{STDIN, Text, find_file, read_text};
+pub use read::{STDIN, Text, find_file, open_file, read_text, shown_name};
 
 use std::io;
 use std::path::Path;

@@ -92,9 +92,10 @@ impl LoadedScenario {
         self.scenario.allocator_runs()
     }
 
-    /// The trace file, if the trace is one; from the current directory or the root.
+    /// The trace file, if the trace is one; from the current directory or the root, or `-` for standard input.
     pub fn trace_path(&self) -> Option<PathBuf> {
-        self.scenario.trace.file.as_ref().map(|file| self.directory.join(file))
+        let file = self.scenario.trace.file.as_ref()?;
+        Some(if file == STDIN { PathBuf::from(STDIN) } else { self.directory.join(file) })
     }
 }
 
@@ -157,9 +158,17 @@ impl Source {
     /// A trace that is not there is known before anything runs, with the place that names it.
     fn find_trace(&self, scenario: &Scenario, directory: &Path) -> Result<(), Diagnostic> {
         let Some(file) = &scenario.trace.file else { return Ok(()) };
+        let path = JsonPath::root().key("trace").key("file");
+        if file == STDIN {
+            if self.document.name() != STDIN {
+                return Ok(());
+            }
+            let complaint = Complaint::new("standard input is the scenario already, so it cannot be the trace too");
+            return Err(self.complain(&path, complaint.help("save one of the two to a file")));
+        }
         find_file(&directory.join(file), "a trace").map_err(|error| {
             let complaint = Complaint { help: error.help, ..Complaint::new(error.message) };
-            self.complain(&JsonPath::root().key("trace").key("file"), complaint)
+            self.complain(&path, complaint)
         })
     }
 
