@@ -7,7 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::trace_table::stat_rows;
 use crate::diagnostics::Diagnostic;
-use crate::files::{STDIN, Text, describe, open_file, read_text, shown_name};
+use crate::files::{STDIN, Text, describe, keep_input, open_file, read_text, shown_name};
 use crate::json::{Complaint, Document, JsonPath, typed};
 use crate::trace::generate::{Class, Preset};
 use crate::trace::import::{AliveBefore, from_perf_script};
@@ -196,6 +196,7 @@ pub fn run(command: &TraceCommand, out: &mut dyn Write, err: &mut dyn Write) -> 
 
 fn import(args: &ImportArgs, out: &mut dyn Write, err: &mut dyn Write) -> Result<TraceOutcome, TraceFailure> {
     let name = args.file.display().to_string();
+    keep_input(&args.output, "the trace", "recording", &args.file)?;
     let text = BufReader::with_capacity(BLOCK_BYTES, open(&args.file)?);
     let alive_before = match args.alive_before {
         EarlyPrograms::LoadAtStart => AliveBefore::LoadAtStart,
@@ -253,6 +254,7 @@ fn generate(args: &GenArgs, out: &mut dyn Write) -> Result<TraceOutcome, TraceFa
     let one_day = SimDuration::from_millis(24 * 60 * 60 * 1000);
     let (mut generate, document) = match &args.spec {
         Some(path) => {
+            keep_input(&args.output, "the trace", "specification", path)?;
             let Text { name, text } = read_text(path, "a specification", MAX_SPEC_BYTES)?;
             let document = Document::new(name, text);
             let value = document.value()?;

@@ -31,6 +31,22 @@ pub(crate) fn describe(action: &str, error: &io::Error) -> Diagnostic {
     Diagnostic::new(format!("cannot {action}: {reason}"))
 }
 
+/// Whether `output` may be written: not if it is the very file that it is made from.
+///
+/// `what` and `kind` are what errors call the two: `the result`, `scenario`.
+///
+/// # Errors
+/// Both names stand for the same file.
+pub fn keep_input(output: &Path, what: &str, kind: &str, input: &Path) -> Result<(), Diagnostic> {
+    match (std::fs::canonicalize(output), std::fs::canonicalize(input)) {
+        (Ok(same), Ok(other)) if same == other && same.is_file() => {
+            let diagnostic = Diagnostic::new(format!("{what} would replace its {kind} `{}`", output.display()));
+            Err(diagnostic.help(format!("give {what} another name")))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Makes a directory and those above it, where they are not there yet.
 ///
 /// # Errors

@@ -97,6 +97,16 @@ impl LoadedScenario {
         let file = self.scenario.trace.file.as_ref()?;
         Some(if file == STDIN { PathBuf::from(STDIN) } else { self.directory.join(file) })
     }
+
+    /// The files that the scenario names, with what each is: the trace, and the texts of a snapshot.
+    pub fn inputs(&self) -> Vec<(&'static str, PathBuf)> {
+        let mut inputs: Vec<_> = self.trace_path().map(|path| ("trace", path)).into_iter().collect();
+        if let StartState::Snapshot(snapshot) = &self.scenario.machine.start {
+            let texts = std::iter::once(&snapshot.buddyinfo).chain(&snapshot.pagetypeinfo);
+            inputs.extend(texts.map(|file| ("snapshot", self.directory.join(file))));
+        }
+        inputs
+    }
 }
 
 /// A scenario's text and what was changed in its value.
