@@ -2,8 +2,8 @@
 //!
 //! * `pair`: one page taken and given back through the per-CPU list. Bounded by the list itself and the look-up of the
 //!   pageblock's type when the page comes back.
-//! * `refill`: pages taken one after another, so that each list refill cuts blocks of the buddy: bounded by list nodes and
-//!   the index of free blocks.
+//! * `refill`: pages taken one after another, so that each list refill cuts blocks of the buddy: bounded by list
+//!   nodes and the index of free blocks.
 //! * `bulk`: a million pages from whole blocks; the cost of a step is that of 4 MiB, not of a page.
 //! * `aged`: as `refill`, on a host where each free block has to be given a place first.
 //! * `create` and `clone`: the memory of a 16 TiB host.

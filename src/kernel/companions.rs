@@ -146,12 +146,18 @@ impl Companions {
     #[inline]
     pub(super) fn take_scratch(&mut self, machine: &mut Machine, insns: u64) -> Result<(), NoText> {
         debug_assert!(self.scratch.is_empty(), "one program is verified at a time");
-        let pages = (insns * self.aux_bytes_per_insn).div_ceil(PAGE_BYTES).max(1);
-        if pages == 1 {
-            self.scratch.push(PfnRange::with_len(machine.page()?, 1));
-            return Ok(());
-        }
-        machine.single_pages(pages, &mut self.scratch)
+        machine.single_pages(self.scratch_pages(insns), &mut self.scratch)
+    }
+
+    /// The same scratch, taken and given back with nothing allocated in between.
+    #[inline]
+    pub(super) fn borrow_scratch(&self, machine: &mut Machine, insns: u64) -> Result<(), NoText> {
+        machine.borrow_pages(self.scratch_pages(insns))
+    }
+
+    const fn scratch_pages(&self, insns: u64) -> u64 {
+        let pages = (insns * self.aux_bytes_per_insn).div_ceil(PAGE_BYTES);
+        if pages == 0 { 1 } else { pages }
     }
 
     /// Frees the scratch in the order of its pages (`vfree`), so that the last page is the next one handed out.

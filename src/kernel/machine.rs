@@ -1,6 +1,6 @@
 //! Memory, direct map and kernel areas of one simulated host.
 
-use super::release::{Frees, Release, Vmalloc};
+use super::release::{Frees, PageEra, Release, Vmalloc};
 use super::rox_cache::RoxCache;
 use super::users::MemoryUsers;
 use crate::direct_map::{CallEnd, Change, CpaEra, DirectMap, Flushes, PermChange, Walk};
@@ -103,11 +103,24 @@ impl Machine {
 
     /// Single pages for the kernel in the order they come, appended to `runs`.
     pub(super) fn single_pages(&mut self, pages: u64, runs: &mut Vec<PfnRange>) -> Result<(), NoText> {
-        match self.memory.alloc_bulk(pages, MigrateType::Unmovable, runs) {
+        // One by one in 5.10, through the bulk allocator since (`vm_area_alloc_pages`).
+        let take = if self.release.pages == PageEra::V5_10 { Memory::alloc_bulk } else { Memory::alloc_array };
+        match take(&mut self.memory, pages, MigrateType::Unmovable, runs) {
             Ok(()) => Ok(()),
             Err(error) => {
                 self.reclaim(pages, &error)?;
-                self.memory.alloc_bulk(pages, MigrateType::Unmovable, runs).map_err(no_text)
+                take(&mut self.memory, pages, MigrateType::Unmovable, runs).map_err(no_text)
+            }
+        }
+    }
+
+    /// Single pages that are taken and given back at once.
+    pub(super) fn borrow_pages(&mut self, pages: u64) -> Result<(), NoText> {
+        match self.memory.borrow_pages(pages, MigrateType::Unmovable) {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                self.reclaim(pages, &error)?;
+                self.memory.borrow_pages(pages, MigrateType::Unmovable).map_err(no_text)
             }
         }
     }

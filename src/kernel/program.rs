@@ -36,8 +36,7 @@ impl Program {
             _ if !load.jited => Self::interpreted(machine, companions, insns)?,
             [image] => {
                 let pages = companions.take_program(machine, insns)?;
-                companions.take_scratch(machine, insns)?;
-                companions.give_scratch(machine);
+                companions.borrow_scratch(machine, insns)?;
                 Body::One(text.load(machine, ImageBytes::new(*image))?, pages)
             }
             images => Self::several(machine, companions, text, images, insns)?,
@@ -67,8 +66,7 @@ impl Program {
         companions.take_objects(machine)?;
         let pages = program_pages(insns);
         let area = machine.open(AreaRequest { pages, backing: Backing::Vmalloc, reset_on_free: true })?;
-        companions.take_scratch(machine, insns)?;
-        companions.give_scratch(machine);
+        companions.borrow_scratch(machine, insns)?;
         machine.protect(area, pages, TextPerms::Rox);
         Ok(Body::Interpreted(area))
     }

@@ -2,11 +2,11 @@
 
 use super::buddy::Fragment;
 use super::layout::MemoryLayout;
+use super::machine::{first_try, node_of_cpu, set_limits, stretches_of, zonelist, zones_of};
 use super::migrate::MigrateType;
 use super::rules::PageAllocRules;
 use super::start::{self, MemoryError, StartState};
-use super::watermark::{self, ZoneSize};
-use super::zone::{Mark, Zone, ZoneClass};
+use super::zone::{Mark, Zone};
 use crate::units::{Order, Pfn, PfnRange};
 
 /// What a machine's memory is made of.
@@ -40,14 +40,11 @@ pub struct OutOfMemory {
     pub free_pages: u64,
 }
 
-/// From so many single pages on it pays to look for whole blocks.
-const BULK_FROM: u64 = 32;
-
 /// A contiguous range of frames and the zone it belongs to.
 #[derive(Clone, Copy, Debug)]
-struct Stretch {
-    end: u64,
-    zone: u32,
+pub(super) struct Stretch {
+    pub end: u64,
+    pub zone: u32,
 }
 
 /// Physical memory as the kernel's page allocator sees it.
@@ -59,15 +56,15 @@ pub struct Memory {
     /// Which zone each frame belongs to, ascending.
     stretches: Vec<Stretch>,
     /// For each node, the zones that serve its requests, best first.
-    zonelists: Vec<Vec<u32>>,
+    pub(super) zonelists: Vec<Vec<u32>>,
     /// For each node, whether its requests first try not to cut up pageblocks of other types.
-    first_try: Vec<Fragment>,
+    pub(super) first_try: Vec<Fragment>,
     pub(super) rules: PageAllocRules,
     cpus: u32,
-    cpu: u32,
-    node: u32,
+    pub(super) cpu: u32,
+    pub(super) node: u32,
     /// The first zone of the node's zone list.
-    preferred: u32,
+    pub(super) preferred: u32,
     /// Pages that callers hold.
     pub(super) held: u64,
 }
@@ -91,8 +88,8 @@ impl Memory {
         Ok(Self { zones, stretches, zonelists, first_try, rules, cpus, cpu: 0, node: 0, preferred, held: 0 })
     }
 
-    /// The CPU that makes the next requests: its per-CPU lists serve them, its node is the local one. Numbers past the last
-    /// CPU count as the last one.
+    /// The CPU that makes the next requests: its per-CPU lists serve them, its node is the local one. Numbers past
+    /// the last CPU count as the last one.
     pub fn set_cpu(&mut self, cpu: u32) {
         self.cpu = cpu.min(self.cpus - 1);
         self.node = node_of_cpu(self.cpu, self.cpus, self.zonelists.len() as u32);
@@ -154,53 +151,6 @@ impl Memory {
         }
     }
 
-    /// Single pages one after another, exactly the frames that as many [`Memory::alloc_page`] calls give. Neighbouring
-    /// ascending frames are appended as one range, in the order of hand-out; descending frames as ranges of one frame.
-    ///
-    /// # Errors
-    /// If the pages cannot all be had; what was taken is then freed again, in the same order.
-    pub fn alloc_bulk(&mut self, pages: u64, kind: MigrateType, runs: &mut Vec<PfnRange>) -> Result<(), OutOfMemory> {
-        let before = runs.len();
-        let mut left = pages;
-        let mut blocks = Vec::new();
-        while left > 0 {
-            if left >= BULK_FROM {
-                left -= self.take_whole(left, kind, &mut blocks);
-                for (pfn, pages) in blocks.drain(..) {
-                    append(runs, before, PfnRange::with_len(Pfn::new(pfn), pages));
-                }
-                if left == 0 {
-                    break;
-                }
-            }
-            match self.alloc_page(kind) {
-                Ok(pfn) => append(runs, before, PfnRange::with_len(pfn, 1)),
-                Err(error) => {
-                    for run in runs.drain(before..) {
-                        run.iter().for_each(|pfn| self.free_page(pfn));
-                    }
-                    return Err(error);
-                }
-            }
-            left -= 1;
-        }
-        Ok(())
-    }
-
-    /// Whole blocks for single pages, from the zone that would serve these; how many pages.
-    fn take_whole(&mut self, wanted: u64, kind: MigrateType, blocks: &mut Vec<(u64, u64)>) -> u64 {
-        let fragment = self.first_try[self.node as usize];
-        let list = &self.zonelists[self.node as usize];
-        let Some(index) = list.iter().find(|index| self.zones[**index as usize].passes(0, Mark::Low)) else { return 0 };
-        let zone = &mut self.zones[*index as usize];
-        if fragment == Fragment::Avoided && zone.node != self.node {
-            return 0;
-        }
-        let pages = zone.take_whole(wanted, kind, fragment, self.cpu, &self.rules, blocks);
-        self.held += pages;
-        pages
-    }
-
     /// Gives a single page back, through the per-CPU list (`__free_page`).
     ///
     /// # Panics
@@ -225,8 +175,8 @@ impl Memory {
         self.zones[zone].free(pfn, order, self.cpu, &self.rules);
     }
 
-    /// Gives a contiguous run back as the largest aligned blocks that it holds, lowest first (7.x `free_pages_bulk`). To
-    /// free page by page, loop over [`Memory::free_page`].
+    /// Gives a contiguous run back as the largest aligned blocks that it holds, lowest first (7.x `free_pages_bulk`).
+    /// To free page by page, loop over [`Memory::free_page`].
     ///
     /// # Panics
     /// If the frames lie past the end of RAM.
@@ -263,7 +213,8 @@ impl Memory {
         self.zones.iter().map(|zone| zone.managed).sum()
     }
 
-    /// The type of the pageblock that holds the frame; movable outside RAM, and where an aged host has nothing drawn yet.
+    /// The type of the pageblock that holds the frame; movable outside RAM, and where an aged host has nothing drawn
+    /// yet.
     pub fn migrate_type_of(&self, pfn: Pfn) -> MigrateType {
         self.zone_index(pfn.get()).map_or(MigrateType::Movable, |zone| self.zones[zone].buddy.kind(pfn.get()))
     }
@@ -289,99 +240,4 @@ pub(super) fn largest_order(pfn: u64, end: u64) -> Order {
     let aligned = pfn.trailing_zeros().min(u32::from(Order::MAX.get()));
     let fits = (end - pfn).ilog2();
     Order::new(aligned.min(fits) as u8).unwrap_or(Order::MAX)
-}
-
-/// Appends a range to those after `from`, joined to the last one if it continues it.
-fn append(runs: &mut Vec<PfnRange>, from: usize, run: PfnRange) {
-    match runs[from..].last_mut() {
-        Some(last) if last.end() == run.start() => *last = PfnRange::new(last.start(), run.end()),
-        _ => runs.push(run),
-    }
-}
-
-fn node_of_cpu(cpu: u32, cpus: u32, nodes: u32) -> u32 {
-    (u64::from(cpu) * u64::from(nodes) / u64::from(cpus)).min(u64::from(nodes) - 1) as u32
-}
-
-/// The zones of a layout, by node and class, all pages in use.
-fn zones_of(layout: &MemoryLayout, rules: &PageAllocRules) -> Vec<Zone> {
-    let mut zones = Vec::new();
-    for node in 0..layout.nodes() {
-        for class in ZoneClass::ALL {
-            let (start, end) = class.frames();
-            let span = PfnRange::new(Pfn::new(start), Pfn::new(end.min(crate::units::MAX_PFN)));
-            let ranges: Vec<PfnRange> = layout
-                .ranges()
-                .iter()
-                .filter(|range| range.node == node)
-                .map(|range| range.range.intersection(span))
-                .filter(|range| !range.is_empty())
-                .collect();
-            if !ranges.is_empty() {
-                zones.push(Zone::new(node, class, ranges, rules));
-            }
-        }
-    }
-    zones
-}
-
-fn set_limits(zones: &mut [Zone], nodes: u32, cpus: u32, rules: &PageAllocRules) {
-    let above = |zone: &Zone| {
-        zones
-            .iter()
-            .filter(|other| other.node == zone.node && other.class > zone.class)
-            .map(|other| other.managed)
-            .sum()
-    };
-    let sizes: Vec<ZoneSize> =
-        zones.iter().map(|zone| ZoneSize { managed: zone.managed, above: above(zone) }).collect();
-    let mut cpus_of_node = vec![0u64; nodes as usize];
-    for cpu in 0..cpus {
-        cpus_of_node[node_of_cpu(cpu, cpus, nodes) as usize] += 1;
-    }
-    for (zone, marks) in zones.iter_mut().zip(watermark::marks(&sizes, rules)) {
-        // A node without CPUs shares its lists among all of them.
-        let cpus = match cpus_of_node[zone.node as usize] {
-            0 => u64::from(cpus),
-            own => own,
-        };
-        zone.marks = marks;
-        zone.limits = watermark::pcp_limits(zone.managed, &marks, cpus, rules);
-    }
-}
-
-fn stretches_of(zones: &[Zone]) -> Vec<Stretch> {
-    let of = |(index, zone): (usize, &Zone)| {
-        zone.ranges.iter().map(move |range| (range.start().get(), range.end().get(), index as u32)).collect::<Vec<_>>()
-    };
-    let mut all: Vec<(u64, u64, u32)> = zones.iter().enumerate().flat_map(of).collect();
-    all.sort_unstable();
-    let mut stretches: Vec<Stretch> = Vec::new();
-    for (_, end, zone) in all {
-        match stretches.last_mut() {
-            Some(last) if last.zone == zone => last.end = end,
-            _ => stretches.push(Stretch { end, zone }),
-        }
-    }
-    stretches
-}
-
-/// The zones for requests of one node: its own from the highest down, then those of the following nodes
-/// (`build_zonelists@6.1` with equal distances).
-fn zonelist(zones: &[Zone], node: u32, nodes: u32) -> Vec<u32> {
-    let mut list: Vec<u32> = (0..zones.len() as u32).collect();
-    let distance = |zone: &Zone| (zone.node + nodes - node) % nodes;
-    list.sort_by_key(|index| {
-        let zone = &zones[*index as usize];
-        (distance(zone), std::cmp::Reverse(zone.class))
-    });
-    list
-}
-
-/// Requests that prefer a NORMAL zone first avoid mixing types, if the node has lower zones to turn to
-/// (`alloc_flags_nofragment@6.1`).
-fn first_try(zones: &[Zone], list: &[u32], nodes: u32) -> Fragment {
-    let preferred = &zones[list[0] as usize];
-    let lower = zones.iter().any(|zone| zone.node == preferred.node && zone.class == ZoneClass::Dma32);
-    if preferred.class == ZoneClass::Normal && (nodes == 1 || lower) { Fragment::Avoided } else { Fragment::Allowed }
 }

@@ -4,8 +4,8 @@ use super::allocator::Memory;
 use super::zone::Zone;
 
 impl Memory {
-    /// Recounts everything: every frame is in one place only, counts equal the lists, and no page is lost. Slow; for tests
-    /// and debug builds.
+    /// Recounts everything: every frame is in one place only, counts equal the lists, and no page is lost. Slow; for
+    /// tests and debug builds.
     ///
     /// # Errors
     /// Says what does not fit together, and in which zone.

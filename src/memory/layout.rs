@@ -8,7 +8,8 @@ pub(super) const FOUR_GIB: u64 = 1 << 20;
 pub(super) const SIXTEEN_MIB: u64 = 1 << 12;
 /// Frames of the largest machine: 64 TiB, what the direct map of 4-level page tables holds.
 const MAX_FRAMES: u64 = 1 << 34;
-/// Frames of the smallest machine that makes sense, 32 MiB: a kernel image of 34 MiB needs more, tests may use less RAM.
+/// Frames of the smallest machine that makes sense, 32 MiB: a kernel image of 34 MiB needs more, tests may use less
+/// RAM.
 const MIN_FRAMES: u64 = 1 << 13;
 /// First frame of the legacy hole: RAM ends at 0x9fc00, in the middle of frame 159.
 const LEGACY_HOLE_START: u64 = 159;
@@ -54,7 +55,8 @@ pub enum LayoutError {
     },
     /// A range starts below the end of the one before it.
     #[error(
-        "RAM range {index} starts at {start:#x}, but the range before it ends at {before:#x}: they overlap or are not in ascending order"
+        "RAM range {index} starts at {start:#x}, but the range before it ends at {before:#x}: \
+         they overlap or are not in ascending order"
     )]
     Overlap {
         /// Position in the list, from 0.

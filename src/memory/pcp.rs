@@ -16,6 +16,7 @@ const LOW_LISTS: usize = 4 * MigrateType::COUNT;
 /// One more for huge pages that cannot be moved, one for those that can.
 const LISTS: usize = LOW_LISTS + 2;
 const COSTLY_ORDER: usize = 3;
+const PAGEBLOCK_PAGES: u64 = Order::PAGEBLOCK.pages();
 /// `CONFIG_PCP_BATCH_SCALE_MAX`: batches grow to at most `batch << 5`.
 const SCALE_MAX: u32 = 5;
 /// A page on a list carries the type that was noted for it above its frame number.
@@ -110,6 +111,33 @@ impl PerCpu {
         Some(page & ((1 << KIND_SHIFT) - 1))
     }
 
+    /// Takes single pages and gives them back in the order they were taken, if that changes nothing but their order on
+    /// the list: each comes to stand before the one taken before it. False if nothing was done.
+    pub(super) fn turn_head(&mut self, pages: usize, kind: MigrateType, zone: &PcpZone<'_>) -> bool {
+        let list = &mut self.lists[kind.index()];
+        let full = self.count >= zone.limits.high_min || zone.rules.tuning == PcpTuning::Auto;
+        if full || list.len() < pages {
+            return false;
+        }
+        // A freed page goes to the list of its pageblock's type, which need not be the one it was taken from.
+        let mut block = u64::MAX;
+        for page in list.range(..pages) {
+            let pfn = page & ((1 << KIND_SHIFT) - 1);
+            if pfn / PAGEBLOCK_PAGES != block {
+                block = pfn / PAGEBLOCK_PAGES;
+                if zone.buddy.kind(pfn) != kind {
+                    return false;
+                }
+            }
+        }
+        for page in 0..pages / 2 {
+            list.swap(page, pages - 1 - page);
+        }
+        self.free_factor = self.free_factor.checked_shr(pages as u32).unwrap_or(0);
+        self.free_count = self.free_count.checked_shr(pages as u32).unwrap_or(0);
+        true
+    }
+
     /// A request halves what the next drain takes (`rmqueue_pcplist`).
     #[inline]
     fn note_request(&mut self) {
@@ -126,6 +154,17 @@ impl PerCpu {
         zone: &mut PcpZone<'_>,
     ) -> Option<u64> {
         self.note_request();
+        self.take_listed(order, kind, fragment, zone)
+    }
+
+    /// The same without the note: how the bulk allocator takes its pages (`__rmqueue_pcplist@6.1`).
+    pub(super) fn take_listed(
+        &mut self,
+        order: usize,
+        kind: MigrateType,
+        fragment: Fragment,
+        zone: &mut PcpZone<'_>,
+    ) -> Option<u64> {
         let list = list_of(zone.rules.orders, order, kind);
         if self.lists[list].is_empty() {
             let blocks = self.refill_size(order, zone);
@@ -170,8 +209,8 @@ impl PerCpu {
         }
     }
 
-    /// Serves up to `wanted` single pages with whole blocks, if the list is empty: page by page would give the very same
-    /// frames, and leave the lists as this does. Appends first frames and pages; returns how many pages in all.
+    /// Serves up to `wanted` single pages with whole blocks, if the list is empty: page by page would give the very
+    /// same frames, and leave the lists as this does. Appends first frames and pages; returns how many pages in all.
     pub(super) fn take_whole(
         &mut self,
         wanted: u64,

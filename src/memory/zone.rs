@@ -129,6 +129,15 @@ impl Zone {
         self.per_cpu.get_mut(cpu as usize)?.as_mut()?.pop(kind)
     }
 
+    /// See [`PerCpu::turn_head`].
+    pub(super) fn turn_head(&mut self, pages: usize, kind: MigrateType, cpu: u32, rules: &PageAllocRules) -> bool {
+        if !self.passes(0, Mark::High) || self.per_cpu.len() <= cpu as usize {
+            return false;
+        }
+        let (lists, zone) = self.split(cpu, rules);
+        lists.turn_head(pages, kind, &zone)
+    }
+
     /// A block for a request that respects `mark`; `None` if the zone has none to give.
     pub(super) fn take(
         &mut self,
@@ -152,8 +161,31 @@ impl Zone {
         self.buddy.take(order, kind, fragment, &mut RefillMode::Normal)
     }
 
-    /// Whole blocks for up to `wanted` single pages; see [`PerCpu::take_whole`]. Takes nothing that would bring the zone near
-    /// its watermarks.
+    /// Single pages for the bulk allocator, as many of `pages` as the CPU's list and the zone give; none if that many
+    /// would bring the zone below its low watermark.
+    pub(super) fn take_array(
+        &mut self,
+        pages: u64,
+        kind: MigrateType,
+        cpu: u32,
+        rules: &PageAllocRules,
+        mut each: impl FnMut(u64),
+    ) -> u64 {
+        if self.buddy.free_pages() <= self.marks.low + self.marks.reserve + pages {
+            return 0;
+        }
+        let (lists, mut zone) = self.split(cpu, rules);
+        let mut taken = 0;
+        while taken < pages {
+            let Some(pfn) = lists.take_listed(0, kind, Fragment::Allowed, &mut zone) else { break };
+            each(pfn);
+            taken += 1;
+        }
+        taken
+    }
+
+    /// Whole blocks for up to `wanted` single pages; see [`PerCpu::take_whole`]. Takes nothing that would bring the
+    /// zone near its watermarks.
     pub(super) fn take_whole(
         &mut self,
         wanted: u64,

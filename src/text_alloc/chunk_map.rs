@@ -45,11 +45,20 @@ impl Runs {
 
 /// The length of the longest run of set bits.
 #[inline]
-fn longest_run(mut bits: u64) -> u32 {
+fn longest_run(bits: u64) -> u32 {
+    // `starts[k]` has a bit wherever a run of 2^k begins; the longest run is put together from the largest pieces.
+    let mut starts = [bits; 6];
+    for k in 1..6 {
+        starts[k] = starts[k - 1] & (starts[k - 1] >> (1 << (k - 1)));
+    }
     let mut length = 0;
-    while bits != 0 {
-        bits &= bits << 1;
-        length += 1;
+    let mut at = u64::MAX;
+    for k in (0..6).rev() {
+        let longer = at & (starts[k] >> length);
+        if longer != 0 {
+            at = longer;
+            length += 1 << k;
+        }
     }
     length
 }

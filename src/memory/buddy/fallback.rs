@@ -184,35 +184,18 @@ impl Buddy {
     }
 
     fn census(&self, start: u64) -> Census {
-        let mut census = Census { free: 0, movable: 0 };
-        let mut pfn = start;
-        while pfn < start - start % PAGES_PER_2M + PAGES_PER_2M {
-            let head = self.frames.head(pfn);
-            if head == super::NONE {
-                census.movable += u64::from(self.frames.is_movable(pfn));
-                pfn += 1;
-            } else {
-                let pages = 1 << self.lists.order(head);
-                census.free += pages;
-                pfn += pages;
-            }
-        }
-        census
+        let heads = self.frames.heads(start);
+        let blocks = || heads.iter().map(|(pfn, id)| (*pfn, 1 << self.lists.order(*id)));
+        let free = blocks().map(|block| block.1).sum();
+        Census { free, movable: self.frames.movable_pages(start, blocks()) }
     }
 
     /// Moves all free blocks of a pageblock to the tails of the lists of `kind`, lowest first.
     fn move_free_blocks(&mut self, start: u64, kind: MigrateType) {
-        let mut pfn = start;
-        while pfn < start - start % PAGES_PER_2M + PAGES_PER_2M {
-            let head = self.frames.head(pfn);
-            if head == super::NONE {
-                pfn += 1;
-                continue;
-            }
-            let order = self.lists.order(head);
+        for (pfn, id) in self.frames.heads(start) {
+            let order = self.lists.order(id);
             self.remove(pfn);
             self.insert(pfn, order, kind, End::Tail);
-            pfn += 1 << order;
         }
     }
 

@@ -2,13 +2,13 @@
 //!
 //! A pageblock without an entry is in the default state: type movable, no free block below the largest order starts
 //! in it, used pages are movable. So memory that nobody has cut into pieces costs nothing. Entries are found through
-//! a table for each GiB, which exists only where an entry does.
+//! a table for each 128 MiB, which exists only where an entry does.
 
 use crate::memory::migrate::MigrateType;
 use crate::units::PAGES_PER_2M;
 
-/// Pageblocks in one table: a GiB.
-const TABLE_BLOCKS: u64 = 512;
+/// Pageblocks in one table: 128 MiB. Smaller tables would make the table of tables large on hosts of many TiB.
+const TABLE_BLOCKS: u64 = 64;
 /// Pages whose free-block heads share one chunk of an entry.
 const CHUNK_PAGES: usize = 64;
 const CHUNKS: usize = PAGES_PER_2M as usize / CHUNK_PAGES;
@@ -205,17 +205,12 @@ impl Frames {
             return;
         }
         let block = self.ensure(pfn);
-        let offset = (pfn % PAGES_PER_2M) as usize;
-        let (mut word, mut bit, mut left) = (offset / CHUNK_PAGES, offset % CHUNK_PAGES, pages as usize);
-        while left > 0 {
-            let count = left.min(CHUNK_PAGES - bit);
-            let mask = (u64::MAX >> (CHUNK_PAGES - count)) << bit;
+        for (word, mask) in words(pfn % PAGES_PER_2M, pages) {
             if movable {
                 block.movable[word] |= mask;
             } else {
                 block.movable[word] &= !mask;
             }
-            (word, bit, left) = (word + 1, 0, left - count);
         }
         if movable && block.heads == 0 {
             self.drop_default(pfn);
@@ -264,10 +259,27 @@ impl Frames {
         }
     }
 
-    /// Whether the page, which is in use, could be moved.
-    pub(super) fn is_movable(&self, pfn: u64) -> bool {
-        let offset = (pfn % PAGES_PER_2M) as usize;
-        self.find(pfn).is_none_or(|block| block.movable[offset / CHUNK_PAGES] >> (offset % CHUNK_PAGES) & 1 == 1)
+    /// The free blocks below the largest order that start in the pageblock, from this frame on: frame and id, ascending.
+    pub(super) fn heads(&self, from: u64) -> Vec<(u64, u32)> {
+        let Some(block) = self.find(from) else { return Vec::new() };
+        let start = from - from % PAGES_PER_2M;
+        let mut heads = Vec::with_capacity(usize::from(block.heads));
+        for (index, chunk) in block.chunks.iter().enumerate().filter(|(_, chunk)| **chunk != NONE) {
+            let first = start + (index * CHUNK_PAGES) as u64;
+            let ids = self.chunks[*chunk as usize - 1].iter().zip(first..);
+            heads.extend(ids.filter(|(id, pfn)| **id != NONE && *pfn >= from).map(|(id, pfn)| (pfn, *id)));
+        }
+        heads
+    }
+
+    /// Pages of the pageblock, from this frame on, that could be moved if in use; pages in `free` blocks do not count.
+    pub(super) fn movable_pages(&self, from: u64, free: impl Iterator<Item = (u64, u64)>) -> u64 {
+        let mut bits = self.find(from).map_or([u64::MAX; CHUNKS], |block| block.movable);
+        clear_bits(&mut bits, 0, from % PAGES_PER_2M);
+        for (pfn, pages) in free {
+            clear_bits(&mut bits, pfn % PAGES_PER_2M, pages);
+        }
+        bits.iter().map(|word| u64::from(word.count_ones())).sum()
     }
 
     /// Bytes of heap behind the index.
@@ -278,6 +290,23 @@ impl Frames {
             + self.chunks.capacity() * size_of::<[u32; CHUNK_PAGES]>()
             + (self.spare_blocks.capacity() + self.spare_chunks.capacity()) * 4
     }
+}
+
+fn clear_bits(bits: &mut [u64; CHUNKS], offset: u64, pages: u64) {
+    for (word, mask) in words(offset, pages) {
+        bits[word] &= !mask;
+    }
+}
+
+/// The words and bits of `pages` pages from this one of a pageblock on.
+fn words(offset: u64, pages: u64) -> impl Iterator<Item = (usize, u64)> {
+    let (mut at, end) = (offset as usize, (offset + pages) as usize);
+    std::iter::from_fn(move || {
+        let (word, bit) = (at / CHUNK_PAGES, at % CHUNK_PAGES);
+        let count = end.saturating_sub(at).min(CHUNK_PAGES - bit);
+        at += count;
+        (count > 0).then(|| (word, (u64::MAX >> (CHUNK_PAGES - count)) << bit))
+    })
 }
 
 #[cfg(test)]
@@ -303,8 +332,11 @@ mod tests {
         let mut frames = Frames::new(0, 1024);
         frames.set_used(0, 256, MigrateType::Unmovable);
         frames.set_used(64, 128, MigrateType::Movable);
-        let movable: Vec<u64> = (0..512).filter(|pfn| frames.is_movable(*pfn)).collect();
-        assert_eq!(movable, (64..192).chain(256..512).collect::<Vec<_>>());
+        frames.set_used(100, 30, MigrateType::Unmovable);
+        let block = frames.find(0).unwrap();
+        let movable: Vec<usize> = (0..512).filter(|page| block.movable[page / 64] >> (page % 64) & 1 == 1).collect();
+        assert_eq!(movable, (64..100).chain(130..192).chain(256..512).collect::<Vec<_>>());
+        assert_eq!(frames.movable_pages(70, [(64, 16), (384, 128)].into_iter()), 20 + 62 + 128);
     }
 
     #[test]

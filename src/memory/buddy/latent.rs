@@ -8,7 +8,7 @@
 use rustc_hash::FxHashMap;
 
 use super::frames::Frames;
-use super::lists::{MAX, MAX_PAGES};
+use super::lists::MAX;
 use super::{PAGEBLOCK, Units};
 use crate::memory::migrate::MigrateType;
 use crate::rng::Stream;
@@ -32,7 +32,7 @@ pub(in crate::memory) struct FreeCounts {
 impl FreeCounts {
     /// Free pages of all types and orders.
     pub(in crate::memory) fn pages(&self) -> u64 {
-        self.free.iter().map(pages_of).sum()
+        self.free.iter().map(|orders| pages_of(orders)).sum()
     }
 
     /// Free blocks of this order.
@@ -41,7 +41,7 @@ impl FreeCounts {
     }
 }
 
-fn pages_of(orders: &[u64; Order::COUNT]) -> u64 {
+fn pages_of(orders: &[u64]) -> u64 {
     orders.iter().enumerate().map(|(order, count)| count << order).sum()
 }
 
@@ -308,24 +308,23 @@ impl Latent {
 
 /// Over how many pageblocks the small blocks of each type are spread, and how many pageblocks of each type there are.
 fn spread(counts: &FreeCounts, small: u64) -> ([u64; MigrateType::COUNT], [u64; MigrateType::COUNT]) {
-    let movable = MigrateType::Movable.index();
-    let mut spread = [0; MigrateType::COUNT];
-    let mut all = [0; MigrateType::COUNT];
-    let mut left = small;
+    let large = counts.free.map(|orders| 2 * orders[MAX] + orders[PAGEBLOCK]);
+    // Half as many again as the pages fill, so that blocks find room.
+    let needed = counts.free.map(|orders| (pages_of(&orders[..PAGEBLOCK]) * 3 / 2).div_ceil(PAGES_PER_2M));
+    let all: u64 = needed.iter().sum();
+    let mut spread = if all > small { needed.map(|blocks| blocks * small / all) } else { needed };
+    let left = small - spread.iter().sum::<u64>();
+    let known = counts.blocks.unwrap_or([0, 1, 0]);
+    let total: u64 = known.iter().sum::<u64>().max(1);
     for kind in [MigrateType::Unmovable, MigrateType::Reclaimable] {
         let kind = kind.index();
-        let large = 2 * counts.free[kind][MAX] + counts.free[kind][PAGEBLOCK];
-        let pages =
-            pages_of(&counts.free[kind]) - (counts.free[kind][MAX] * MAX_PAGES) - (counts.free[kind][PAGEBLOCK] << 9);
-        // At least half as many again as the pages need, so that blocks find room.
-        let needed = (pages * 3 / 2).div_ceil(PAGES_PER_2M);
-        let known = counts.blocks.map_or(needed, |blocks| blocks[kind].saturating_sub(large));
-        spread[kind] = known.max(needed).min(left);
-        left -= spread[kind];
-        all[kind] = counts.blocks.map_or(spread[kind] + large, |blocks| blocks[kind]);
+        let share = (u128::from(left) * u128::from(known[kind]) / u128::from(total)) as u64;
+        spread[kind] += known[kind].saturating_sub(large[kind] + spread[kind]).min(share);
     }
-    spread[movable] = left;
-    (spread, all)
+    let others = spread[MigrateType::Unmovable.index()] + spread[MigrateType::Reclaimable.index()];
+    spread[MigrateType::Movable.index()] = small - others;
+    let blocks = counts.blocks.unwrap_or_else(|| std::array::from_fn(|kind| spread[kind] + large[kind]));
+    (spread, blocks)
 }
 
 /// The words and bits of the `slot`-th block of this order in a pageblock.

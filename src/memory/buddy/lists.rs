@@ -51,6 +51,8 @@ struct Node {
 pub(super) struct Lists {
     nodes: Vec<Node>,
     spare: Vec<u32>,
+    /// For each list, the id of the entry of blocks without a place; 0 if there is none.
+    latent: [u32; LISTS],
     runs: [VecDeque<Run>; MigrateType::COUNT],
     counts: [[u64; Order::COUNT]; MigrateType::COUNT],
     /// For each type, one bit for each order that has blocks.
@@ -67,6 +69,7 @@ impl Lists {
         Self {
             nodes,
             spare: Vec::new(),
+            latent: [0; LISTS],
             runs: Default::default(),
             counts: Default::default(),
             filled: [0; MigrateType::COUNT],
@@ -115,7 +118,8 @@ impl Lists {
         if order == MAX {
             self.runs[kind.index()].push_back(Run { first: Entry::Latent, blocks: count });
         } else {
-            self.insert(list_of(kind, order), LATENT);
+            let list = list_of(kind, order);
+            self.latent[list as usize] = self.insert(list, LATENT);
         }
     }
 
@@ -125,16 +129,11 @@ impl Lists {
         self.insert(head, pfn | (order as u64) << ORDER_SHIFT | (kind.index() as u64) << KIND_SHIFT)
     }
 
-    /// Drops the entry of blocks without a place: none is left.
+    /// Drops the entry of blocks without a place, if it is still there: none is left.
     pub(super) fn remove_latent(&mut self, kind: MigrateType, order: usize) {
-        let list = list_of(kind, order);
-        let mut id = self.nodes[list as usize].next;
-        while id != list {
-            if self.nodes[id as usize].what == LATENT {
-                self.unlink(id);
-                return;
-            }
-            id = self.nodes[id as usize].next;
+        let entry = std::mem::take(&mut self.latent[list_of(kind, order) as usize]);
+        if entry != 0 {
+            self.unlink(entry);
         }
     }
 

@@ -114,8 +114,8 @@ impl Buddy {
         self.frames.set_kind(pfn, kind);
     }
 
-    /// Notes that these frames, a block, go to a per-CPU list: there they count as used by the type of their pageblock, which
-    /// is returned.
+    /// Notes that these frames, a block, go to a per-CPU list: there they count as used by the type of their
+    /// pageblock, which is returned.
     #[inline]
     pub(super) fn release(&mut self, pfn: u64, pages: u64) -> MigrateType {
         self.frames.release(pfn, pages)
@@ -269,10 +269,10 @@ impl Buddy {
         Some(pfn)
     }
 
-    /// Takes the blocks that single pages of this type would be cut from next, whole, as long as they hold at most `wanted`
-    /// pages together: the smallest of its own lists first, then blocks of the largest order of other types. Single pages
-    /// one after another use up one block from its lowest page on before they touch the next, so the frames are the same.
-    /// Appends first frame and pages; returns how many pages in all.
+    /// Takes the blocks that single pages of this type would be cut from next, whole, as long as they hold at most
+    /// `wanted` pages together: the smallest of its own lists first, then blocks of the largest order of other types.
+    /// Single pages one after another use up one block from its lowest page on before they touch the next, so the
+    /// frames are the same. Appends first frame and pages; returns how many pages in all.
     pub(super) fn take_whole(&mut self, wanted: u64, kind: MigrateType, blocks: &mut Vec<(u64, u64)>) -> u64 {
         let mut taken = 0;
         while let Some((from, order)) = self.next_whole(kind) {

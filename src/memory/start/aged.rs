@@ -9,11 +9,12 @@ use crate::units::Order;
 
 /// A host that has been up for a while. All shares are thousandths.
 ///
-/// Free memory is spread over the orders so that each order holds `(1000 - scatter) / scatter` times the pages of the one
-/// below: with scatter 500 every order holds as many pages, with 0 all free memory is in blocks of 4 MiB, with 1000
-/// as much of it in single pages as there can be without two buddies being free. Blocks of 2 MiB and more are movable; smaller ones are unmovable, reclaimable and movable
-/// in proportion to the pageblocks. `scatter` is also the chance that the next small block lies in another pageblock
-/// than the one before. The DMA zone (16 MiB) is as after boot: its watermarks keep ordinary requests out.
+/// Free memory is spread over the orders so that each order holds `(1000 - scatter) / scatter` times the pages of the
+/// one below: with scatter 500 every order holds as many pages, with 0 all free memory is in blocks of 4 MiB, with
+/// 1000 as much of it in single pages as there can be without two buddies being free. Blocks of 2 MiB and more are
+/// movable; smaller ones are unmovable, reclaimable and movable in proportion to the pageblocks. `scatter` is also
+/// the chance that the next small block lies in another pageblock than the one before. The DMA zone (16 MiB) is as
+/// after boot: its watermarks keep ordinary requests out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Aged {
     /// RAM that is in use, of that which was not reserved at boot.
@@ -30,8 +31,9 @@ impl Aged {
     /// A host that has been up for a month: nine tenths of RAM in use (page cache for the most part), a tenth of the
     /// pageblocks unmovable, small free blocks all over the place, few whole 2 MiB blocks.
     ///
-    /// With 64 GiB, `/proc/buddyinfo` of such a host shows for the Normal zone about 540000 single pages, 180000 pairs, 60000
-    /// blocks of four, 20000 of eight, and so on down to some 25 blocks of order 9 and a handful of order 10.
+    /// With 64 GiB, `/proc/buddyinfo` of such a host shows for the Normal zone about 540000 single pages, 180000
+    /// pairs, 60000 blocks of four, 20000 of eight, and so on down to some 25 blocks of order 9 and a handful of
+    /// order 10.
     pub const fn month() -> Self {
         Self { used: 900, unmovable: 100, reclaimable: 50, scatter: 600 }
     }

@@ -46,7 +46,8 @@ pub enum MemoryError {
     },
     /// More is free than there is memory.
     #[error(
-        "node {node}, zone {zone}: {free} free pages ({large} blocks of orders 9 and 10) do not fit into {room} pages of RAM"
+        "node {node}, zone {zone}: {free} free pages ({large} blocks of orders 9 and 10) \
+         do not fit into {room} pages of RAM"
     )]
     NoRoom {
         /// The node.

@@ -14,9 +14,9 @@ const MAX: usize = Order::MAX.index();
 
 /// Fills a zone with these free blocks.
 ///
-/// If at least half of the zone is free blocks of the largest order, the host looks freshly booted: they lie at the top of
-/// the zone and are handed out in ascending order, the small blocks below them. Otherwise all places are drawn, each when its
-/// block is first needed.
+/// If at least half of the zone is free blocks of the largest order, the host looks freshly booted: they lie at the
+/// top of the zone and are handed out in ascending order, the small blocks below them. Otherwise all places are
+/// drawn, each when its block is first needed.
 pub(super) fn fill(
     zone: &mut Zone,
     usable: &[PfnRange],
@@ -71,7 +71,8 @@ fn add_ascending(zone: &mut Zone, counts: &mut FreeCounts, units: &Units) {
     }
 }
 
-/// Places all blocks of a small zone, the largest first and as high as possible; unmovable pageblocks are the lowest ones.
+/// Places all blocks of a small zone, the largest first and as high as possible; unmovable pageblocks are the lowest
+/// ones.
 fn fill_small(zone: &mut Zone, usable: &[PfnRange], counts: &FreeCounts) -> Result<(), MemoryError> {
     let end = usable.last().map_or(0, |range| range.end().get());
     let start = usable.first().map_or(0, |range| range.start().get());

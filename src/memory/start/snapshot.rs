@@ -103,9 +103,10 @@ const SCATTER: u32 = 600;
 impl Snapshot {
     /// Reads the texts of `/proc/buddyinfo` and, if there, `/proc/pagetypeinfo` of one host.
     ///
-    /// Buddyinfo is what counts where the two differ, as they were not read at the same moment. Blocks of the types high-order
-    /// atomic, CMA and isolated count as movable. Without pagetypeinfo an eighth of the blocks below 2 MiB is taken to be
-    /// unmovable and a sixteenth reclaimable. Numbers that the kernel cuts off (`>100000`) follow from the rest.
+    /// Buddyinfo is what counts where the two differ, as they were not read at the same moment. Blocks of the types
+    /// high-order atomic, CMA and isolated count as movable. Without pagetypeinfo an eighth of the blocks below 2 MiB
+    /// is taken to be unmovable and a sixteenth reclaimable. Numbers that the kernel cuts off (`>100000`) follow from
+    /// the rest.
     ///
     /// # Errors
     /// Says which text is not what the kernel prints, at which line and column.
