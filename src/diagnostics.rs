@@ -150,10 +150,11 @@ fn printable(bytes: &[u8]) -> String {
 
 /// The choice that looks most like the word, if one looks like it at all.
 ///
-/// Up to a third of the word's letters may differ; among equally near choices the first wins.
+/// Up to a third of the word's letters may differ, but not all of them; among equally near choices the first wins.
 pub fn did_you_mean<'a>(word: &str, choices: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let wanted = word.to_lowercase();
-    let limit = (wanted.chars().count() / 3).max(1);
+    let length = wanted.chars().count();
+    let limit = (length / 3).max(1).min(length.saturating_sub(1));
     let mut best: Option<(usize, &str)> = None;
     for choice in choices {
         let distance = strsim::damerau_levenshtein(&wanted, &choice.to_lowercase());
@@ -209,5 +210,7 @@ mod tests {
         assert_eq!(did_you_mean("pack4k", choices), Some("pack-4k"));
         assert_eq!(did_you_mean("perprog", choices), Some("per-prog"));
         assert_eq!(did_you_mean("slab", choices), None);
+        assert_eq!(did_you_mean("-", ["e", "-"]), Some("-"));
+        assert_eq!(did_you_mean("-", ["e"]), None);
     }
 }

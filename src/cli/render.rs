@@ -5,7 +5,7 @@ use std::io::IsTerminal;
 use annotate_snippets::{AnnotationKind, Element, Group, Level, Origin, Renderer, Snippet};
 
 use crate::diagnostics::{Diagnostic, MAX_EXCERPT_BYTES};
-use crate::files::STDIN;
+use crate::files::shown_name;
 
 /// Wider than any excerpt, so that none is cut a second time.
 const TERM_WIDTH: usize = 4 * MAX_EXCERPT_BYTES;
@@ -54,7 +54,7 @@ pub fn render(diagnostic: &Diagnostic, severity: Severity, colour: bool) -> Stri
 
 /// The name of the file for people.
 fn file_name(diagnostic: &Diagnostic) -> Option<&str> {
-    diagnostic.path.as_deref().map(|path| if path == STDIN { "<standard input>" } else { path })
+    diagnostic.path.as_deref().map(shown_name)
 }
 
 /// `--> file:line:column`

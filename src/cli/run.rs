@@ -12,7 +12,7 @@ use super::exit;
 use super::output::{Failure, Messages};
 use super::progress::Bar;
 use crate::diagnostics::Diagnostic;
-use crate::files::{AtomicFile, STDIN, make_directory};
+use crate::files::{AtomicFile, STDIN, keep_input, make_directory};
 use crate::report::Format;
 use crate::result::{Outcome, ResultDoc};
 use crate::scenario::{LoadedScenario, Overrides};
@@ -66,7 +66,7 @@ pub(super) fn run(args: &RunArgs, out: &mut dyn Write, messages: Messages) -> Re
     let format = args.format()?;
     let scenario = LoadedScenario::load(&args.scenario, &args.overrides())?;
     // A place that cannot be written is found out before the work and not after it.
-    let files = args.open_files(&scenario.name)?;
+    let files = args.open_files(&scenario)?;
     let result = {
         let bar = Bar::new(args.quiet);
         execute(&scenario, args.threads, &|progress| bar.show(progress))?
@@ -103,24 +103,21 @@ impl RunArgs {
     }
 
     /// The files that the result goes to, empty so far.
-    fn open_files(&self, scenario: &str) -> Result<Vec<AtomicFile>, Diagnostic> {
+    fn open_files(&self, scenario: &LoadedScenario) -> Result<Vec<AtomicFile>, Diagnostic> {
         let mut paths: Vec<PathBuf> = self.output.iter().filter(|path| path.as_os_str() != STDIN).cloned().collect();
         if self.save {
             let directory = Path::new(SAVE_DIRECTORY);
             make_directory(directory)?;
-            paths.push(directory.join(format!("{scenario}.json")));
+            paths.push(directory.join(format!("{}.json", scenario.name)));
         }
-        let is_scenario = |path: &Path| same_file(path, &self.scenario);
-        if let Some(path) = paths.iter().find(|path| is_scenario(path)) {
-            let diagnostic = Diagnostic::new(format!("the result would replace its scenario `{}`", path.display()));
-            return Err(diagnostic.help("give the result another name"));
+        for path in &paths {
+            keep_input(path, "the result", "scenario", &self.scenario)?;
+            for (kind, input) in scenario.inputs() {
+                keep_input(path, "the result", kind, &input)?;
+            }
         }
         paths.iter().map(|path| AtomicFile::create(path)).collect()
     }
-}
-
-fn same_file(first: &Path, second: &Path) -> bool {
-    matches!((std::fs::canonicalize(first), std::fs::canonicalize(second)), (Ok(first), Ok(second)) if first == second)
 }
 
 fn write_files(files: Vec<AtomicFile>, result: &ResultDoc, quiet: bool, messages: Messages) -> Result<(), Diagnostic> {
@@ -177,17 +174,20 @@ mod tests {
     fn results_are_written_whole_or_not_at_all() {
         let directory = tempfile::tempdir().unwrap();
         let (scenario, result) = (directory.path().join("s.json"), directory.path().join("r.json"));
-        std::fs::write(&scenario, "{}").unwrap();
+        std::fs::write(&scenario, "{\"trace\": {\"file\": \"t.jsonl\"}}").unwrap();
+        std::fs::write(directory.path().join("t.jsonl"), "").unwrap();
+        let loaded = LoadedScenario::load(&scenario, &Overrides::default()).unwrap();
         std::fs::write(&result, "old").unwrap();
         let text = |path: &Path| path.to_str().unwrap().to_owned();
-        let open = |output: &Path| args(&[&text(&scenario), "--output", &text(output)]).open_files("s");
+        let open = |output: &Path| args(&[&text(&scenario), "--output", &text(output)]).open_files(&loaded);
         drop(open(&result).unwrap());
         assert_eq!(std::fs::read_to_string(&result).unwrap(), "old");
         write_files(open(&result).unwrap(), &two_runs(), true, Messages::new()).unwrap();
         assert_eq!(ResultDoc::read(&result).unwrap(), two_runs());
         assert!(open(&scenario).unwrap_err().message.contains("would replace its scenario"));
+        assert!(open(&directory.path().join("t.jsonl")).unwrap_err().message.contains("would replace its trace"));
         assert!(open(&directory.path().join("no/r.json")).unwrap_err().help.unwrap().contains("mkdir"));
         assert!(open(directory.path()).unwrap_err().message.ends_with("it is a directory"));
-        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 2);
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 3);
     }
 }

@@ -1,6 +1,5 @@
 //! `fragsim trace`: make, check and describe traces.
 
-use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -8,7 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::trace_table::stat_rows;
 use crate::diagnostics::Diagnostic;
-use crate::files::{STDIN, Text, find_file, read_text};
+use crate::files::{STDIN, Text, describe, keep_input, open_file, read_text, shown_name};
 use crate::json::{Complaint, Document, JsonPath, typed};
 use crate::trace::generate::{Class, Preset};
 use crate::trace::import::{AliveBefore, from_perf_script};
@@ -197,6 +196,7 @@ pub fn run(command: &TraceCommand, out: &mut dyn Write, err: &mut dyn Write) -> 
 
 fn import(args: &ImportArgs, out: &mut dyn Write, err: &mut dyn Write) -> Result<TraceOutcome, TraceFailure> {
     let name = args.file.display().to_string();
+    keep_input(&args.output, "the trace", "recording", &args.file)?;
     let text = BufReader::with_capacity(BLOCK_BYTES, open(&args.file)?);
     let alive_before = match args.alive_before {
         EarlyPrograms::LoadAtStart => AliveBefore::LoadAtStart,
@@ -208,22 +208,23 @@ fn import(args: &ImportArgs, out: &mut dyn Write, err: &mut dyn Write) -> Result
     let source = args.source.clone().unwrap_or_else(|| format!("perf script text {file_name}"));
     let header = TraceHeader::new(&args.comment, source);
     write_trace(&args.output, &header, events.into_iter(), out)?;
-    writeln!(err, "{name}: {report}")?;
+    writeln!(err, "{}: {report}", shown_name(&name))?;
     Ok(TraceOutcome::Done)
 }
 
 fn check(args: &CheckArgs, out: &mut dyn Write) -> Result<TraceOutcome, TraceFailure> {
     let check = TraceCheck::run(TraceReader::open(&args.trace)?, args.limit.max(1));
-    let name = args.trace.display();
+    let name = args.trace.display().to_string();
     if check.is_good() {
         let hash = check.hash.unwrap_or_default();
-        writeln!(out, "{name}: nothing wrong in {} events on {} lines (xxh3 {hash:032x})", check.events, check.lines)?;
+        let (name, events, lines) = (shown_name(&name), check.events, check.lines);
+        writeln!(out, "{name}: nothing wrong in {events} events on {lines} lines (xxh3 {hash:032x})")?;
         return Ok(TraceOutcome::Done);
     }
     let mut problems = check.problems;
     if check.more_problems > 0 {
         let more = Diagnostic::new(format!("{} more problems are not listed", check.more_problems));
-        problems.push(more.in_file(name.to_string()).help("list more with `--limit`"));
+        problems.push(more.in_file(name).help("list more with `--limit`"));
     }
     Ok(TraceOutcome::Problems(problems))
 }
@@ -253,6 +254,7 @@ fn generate(args: &GenArgs, out: &mut dyn Write) -> Result<TraceOutcome, TraceFa
     let one_day = SimDuration::from_millis(24 * 60 * 60 * 1000);
     let (mut generate, document) = match &args.spec {
         Some(path) => {
+            keep_input(&args.output, "the trace", "specification", path)?;
             let Text { name, text } = read_text(path, "a specification", MAX_SPEC_BYTES)?;
             let document = Document::new(name, text);
             let value = document.value()?;
@@ -306,7 +308,7 @@ fn write_trace(
         writer.into_inner()?;
         return Ok(());
     }
-    let failed = |error: io::Error| cannot("write", path, &error);
+    let failed = |error: io::Error| cannot_write(path, &error);
     let mut writer = TraceWriter::new(TraceFile::create(path)?, header).map_err(failed)?;
     for event in events {
         writer.write(&event, &[]).map_err(failed)?;
@@ -319,12 +321,11 @@ fn open(path: &Path) -> Result<Box<dyn Read>, Diagnostic> {
     if path.as_os_str() == STDIN {
         return Ok(Box::new(io::stdin()));
     }
-    find_file(path, "a recording")?;
-    Ok(Box::new(File::open(path).map_err(|error| cannot("open", path, &error))?))
+    Ok(Box::new(open_file(path, "a recording")?.0))
 }
 
-fn cannot(what: &str, path: &Path, error: &io::Error) -> Diagnostic {
-    Diagnostic::new(format!("cannot {what} the file: {error}")).in_file(path.display().to_string())
+fn cannot_write(path: &Path, error: &io::Error) -> Diagnostic {
+    describe("write the trace", error).in_file(path.display().to_string())
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ mod atomic;
 mod read;
 
 pub use atomic::{AtomicFile, remove_unfinished, write_all};
-pub use read::{STDIN, Text, find_file, read_text};
+pub use read::{STDIN, Text, find_file, open_file, read_text, shown_name};
 
 use std::io;
 use std::path::Path;
@@ -29,6 +29,22 @@ pub(crate) fn describe(action: &str, error: &io::Error) -> Diagnostic {
         _ => error.to_string().split(" (os error").next().unwrap_or_default().to_lowercase(),
     };
     Diagnostic::new(format!("cannot {action}: {reason}"))
+}
+
+/// Whether `output` may be written: not if it is the very file that it is made from.
+///
+/// `what` and `kind` are what errors call the two: `the result`, `scenario`.
+///
+/// # Errors
+/// Both names stand for the same file.
+pub fn keep_input(output: &Path, what: &str, kind: &str, input: &Path) -> Result<(), Diagnostic> {
+    match (std::fs::canonicalize(output), std::fs::canonicalize(input)) {
+        (Ok(same), Ok(other)) if same == other && same.is_file() => {
+            let diagnostic = Diagnostic::new(format!("{what} would replace its {kind} `{}`", output.display()));
+            Err(diagnostic.help(format!("give {what} another name")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Makes a directory and those above it, where they are not there yet.

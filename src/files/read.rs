@@ -11,6 +11,11 @@ use crate::units::Bytes;
 /// The name that stands for standard input.
 pub const STDIN: &str = "-";
 
+/// What messages call the file of this name.
+pub fn shown_name(name: &str) -> &str {
+    if name == STDIN { "<standard input>" } else { name }
+}
+
 /// The text of a file, without a byte order mark.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Text {
@@ -53,17 +58,27 @@ pub fn find_file(path: &Path, kind: &str) -> Result<(), Diagnostic> {
     }
 }
 
-fn read_file(path: &Path, name: &str, kind: &str, limit: Bytes) -> Result<Vec<u8>, Diagnostic> {
-    let file = File::open(path).map_err(|error| not_opened(path, name, &error))?;
+/// Opens a file of any size, and says how many bytes it has; `None` if it is a pipe or device.
+///
+/// # Errors
+/// It cannot be opened, or is a directory.
+pub fn open_file(path: &Path, kind: &str) -> Result<(File, Option<u64>), Diagnostic> {
+    let name = path.display().to_string();
+    let file = File::open(path).map_err(|error| not_opened(path, &name, &error))?;
     let metadata = file.metadata().map_err(|error| describe(&format!("read `{name}`"), &error))?;
     if metadata.is_dir() {
         let diagnostic = Diagnostic::new(format!("`{name}` is a directory, not {kind}"));
-        return Err(match a_json_file_in(path) {
-            Some(file) => diagnostic.help(format!("name a file in it, such as `{}`", path.join(file).display())),
-            None => diagnostic.help("name a file, or `-` for standard input"),
-        });
+        return Err(diagnostic.help("name a file, or `-` for standard input"));
     }
-    if metadata.len() > limit.get() {
+    Ok((file, metadata.is_file().then_some(metadata.len())))
+}
+
+fn read_file(path: &Path, name: &str, kind: &str, limit: Bytes) -> Result<Vec<u8>, Diagnostic> {
+    let (file, length) = open_file(path, kind).map_err(|diagnostic| match a_json_file_in(path) {
+        Some(file) => diagnostic.help(format!("name a file in it, such as `{}`", path.join(file).display())),
+        None => diagnostic,
+    })?;
+    if length.is_some_and(|length| length > limit.get()) {
         return Err(too_large(name, kind, limit));
     }
     read_at_most(file, limit).map_err(|error| describe(&format!("read `{name}`"), &error))
@@ -77,7 +92,7 @@ fn read_at_most(input: impl Read, limit: Bytes) -> io::Result<Vec<u8>> {
 }
 
 fn too_large(name: &str, kind: &str, limit: Bytes) -> Diagnostic {
-    Diagnostic::new(format!("`{name}` is larger than {limit}, the limit for {kind}"))
+    Diagnostic::new(format!("`{}` is larger than {limit}, the limit for {kind}", shown_name(name)))
 }
 
 fn not_opened(path: &Path, name: &str, error: &io::Error) -> Diagnostic {

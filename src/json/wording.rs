@@ -76,6 +76,9 @@ pub fn reword(message: &str) -> Complaint {
 
 /// `found` and `wanted` in words that need no knowledge of Rust.
 fn mismatch(found: &str, wanted: &str) -> String {
+    if let Some(limit) = exceeded(found, wanted) {
+        return format!("expected a whole number up to {limit}, found a larger one");
+    }
     let found = match found {
         "null" | "unit value" => "null",
         "map" => "an object",
@@ -104,6 +107,24 @@ fn mismatch(found: &str, wanted: &str) -> String {
     format!("expected {wanted}, found {found}")
 }
 
+/// The largest number of the wanted type, if a larger one was found.
+///
+/// serde_json makes a floating point number of what does not fit into 64 bits.
+fn exceeded(found: &str, wanted: &str) -> Option<u64> {
+    let limit = match wanted {
+        "u64" | "usize" => u64::MAX,
+        "u32" => u32::MAX.into(),
+        "u16" => u16::MAX.into(),
+        _ => return None,
+    };
+    let number = found.split('`').nth(1)?;
+    let larger = match number.parse::<u64>() {
+        Ok(number) => number > limit,
+        Err(_) => number.parse::<f64>().is_ok_and(|number| number >= u64::MAX as f64),
+    };
+    larger.then_some(limit)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -130,6 +151,18 @@ mod tests {
             (
                 "invalid value: integer `-1`, expected u32",
                 "expected a whole number that is not negative, found the number -1",
+            ),
+            (
+                "invalid value: integer `4294967296`, expected u32",
+                "expected a whole number up to 4294967295, found a larger one",
+            ),
+            (
+                "invalid type: floating point `1.8446744073709552e+19`, expected u64",
+                "expected a whole number up to 18446744073709551615, found a larger one",
+            ),
+            (
+                "invalid type: floating point `1.5`, expected u64",
+                "expected a whole number that is not negative, found the number 1.5",
             ),
             ("invalid type: floating point `1.5`, expected a boolean", "expected true or false, found the number 1.5"),
             ("invalid type: boolean `true`, expected struct Machine", "expected an object, found true"),

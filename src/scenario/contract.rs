@@ -66,7 +66,7 @@ const fn seed() -> u64 {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TraceSource {
-    /// A trace file, plain JSON Lines or zstd; the path is relative to the scenario.
+    /// A trace file, plain JSON Lines or zstd; the path is relative to the scenario, and `-` is standard input.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String")]
     pub file: Option<String>,

@@ -92,9 +92,20 @@ impl LoadedScenario {
         self.scenario.allocator_runs()
     }
 
-    /// The trace file, if the trace is one; from the current directory or the root.
+    /// The trace file, if the trace is one; from the current directory or the root, or `-` for standard input.
     pub fn trace_path(&self) -> Option<PathBuf> {
-        self.scenario.trace.file.as_ref().map(|file| self.directory.join(file))
+        let file = self.scenario.trace.file.as_ref()?;
+        Some(if file == STDIN { PathBuf::from(STDIN) } else { self.directory.join(file) })
+    }
+
+    /// The files that the scenario names, with what each is: the trace, and the texts of a snapshot.
+    pub fn inputs(&self) -> Vec<(&'static str, PathBuf)> {
+        let mut inputs: Vec<_> = self.trace_path().map(|path| ("trace", path)).into_iter().collect();
+        if let StartState::Snapshot(snapshot) = &self.scenario.machine.start {
+            let texts = std::iter::once(&snapshot.buddyinfo).chain(&snapshot.pagetypeinfo);
+            inputs.extend(texts.map(|file| ("snapshot", self.directory.join(file))));
+        }
+        inputs
     }
 }
 
@@ -157,9 +168,17 @@ impl Source {
     /// A trace that is not there is known before anything runs, with the place that names it.
     fn find_trace(&self, scenario: &Scenario, directory: &Path) -> Result<(), Diagnostic> {
         let Some(file) = &scenario.trace.file else { return Ok(()) };
+        let path = JsonPath::root().key("trace").key("file");
+        if file == STDIN {
+            if self.document.name() != STDIN {
+                return Ok(());
+            }
+            let complaint = Complaint::new("standard input is the scenario already, so it cannot be the trace too");
+            return Err(self.complain(&path, complaint.help("save one of the two to a file")));
+        }
         find_file(&directory.join(file), "a trace").map_err(|error| {
             let complaint = Complaint { help: error.help, ..Complaint::new(error.message) };
-            self.complain(&JsonPath::root().key("trace").key("file"), complaint)
+            self.complain(&path, complaint)
         })
     }
 

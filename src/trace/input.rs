@@ -1,6 +1,5 @@
 //! Whole lines out of a file, plain or zstd, with a hash of what was read.
 
-use std::fs::File;
 use std::io::{self, Chain, Cursor, ErrorKind, Read};
 use std::path::Path;
 use std::sync::Arc;
@@ -10,6 +9,7 @@ use xxhash_rust::xxh3::Xxh3;
 
 use super::TraceError;
 use crate::diagnostics::Diagnostic;
+use crate::files::{STDIN, describe, open_file};
 
 /// How much is read at once.
 const BLOCK_BYTES: usize = 256 * 1024;
@@ -64,17 +64,10 @@ impl Input {
     /// Opens a file, or standard input for `-`.
     pub fn open(path: &Path) -> Result<Self, TraceError> {
         let name = path.display().to_string();
-        if name == "-" {
+        if name == STDIN {
             return Self::new(name, Box::new(io::stdin()), None);
         }
-        let fail = |error: &io::Error| cannot("open", &name, error);
-        let file = File::open(path).map_err(|error| fail(&error))?;
-        let metadata = file.metadata().map_err(|error| fail(&error))?;
-        if metadata.is_dir() {
-            let diagnostic = Diagnostic::new("this is a directory, not a trace").in_file(name);
-            return Err(TraceError::fatal(diagnostic.help("name a file, or `-` for standard input")));
-        }
-        let length = metadata.is_file().then_some(metadata.len());
+        let (file, length) = open_file(path, "a trace").map_err(TraceError::fatal)?;
         Self::new(name, Box::new(file), length)
     }
 
@@ -188,7 +181,7 @@ pub(super) fn line_number(lines: u64) -> u32 {
 }
 
 fn cannot(what: &str, name: &str, error: &io::Error) -> TraceError {
-    let diagnostic = Diagnostic::new(format!("cannot {what} the trace: {error}")).in_file(name);
+    let diagnostic = describe(&format!("{what} the trace"), error).in_file(name);
     TraceError::fatal(match error.kind() {
         ErrorKind::UnexpectedEof => diagnostic.help("the compressed file is cut off"),
         _ => diagnostic,

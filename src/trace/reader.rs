@@ -338,7 +338,7 @@ mod tests {
         let directory = TraceReader::open(std::env::temp_dir()).err().unwrap().to_string();
         assert!(directory.contains("directory"), "{directory}");
         let missing = TraceReader::open("no/such/trace.jsonl").err().unwrap().to_string();
-        assert!(missing.starts_with("no/such/trace.jsonl: cannot open the trace"), "{missing}");
+        assert!(missing.starts_with("cannot open `no/such/trace.jsonl`: no such file"), "{missing}");
     }
 
     /// A line, what its error says, the JSON path, and what is underlined.

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::convert::{NamedEvent, to_line};
 use super::line::TraceHeader;
 use crate::diagnostics::Diagnostic;
-use crate::files::AtomicFile;
+use crate::files::{AtomicFile, describe};
 
 /// How hard zstd tries; 3 is its own default.
 const ZSTD_LEVEL: i32 = 3;
@@ -101,7 +101,7 @@ impl Write for TraceFile {
 }
 
 fn cannot_write(path: &Path, error: &io::Error) -> Diagnostic {
-    Diagnostic::new(format!("cannot write the trace: {error}")).in_file(path.display().to_string())
+    describe("write the trace", error).in_file(path.display().to_string())
 }
 
 #[cfg(test)]

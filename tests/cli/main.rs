@@ -2,5 +2,8 @@
 
 mod formats;
 mod place;
+mod results;
 mod scenario_errors;
+mod small_machines;
+mod traces;
 mod usage;

@@ -63,7 +63,7 @@ fn wrong_types_say_what_was_found_and_what_belongs_there() {
     for (member, text) in [
         ("\"seed\": \"one\"", "expected a whole number that is not negative, found the text \"one\""),
         ("\"seed\": -1", "expected a whole number that is not negative, found the number -1"),
-        ("\"seed\": 18446744073709551616", "expected a whole number that is not negative"),
+        ("\"seed\": 18446744073709551616", "expected a whole number up to 18446744073709551615, found a larger one"),
         ("\"machine\": []", "expected an object, found an array"),
         ("\"machine\": {\"boot_program\": 1}", "expected true or false, found the number 1"),
         (

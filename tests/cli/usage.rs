@@ -1,7 +1,8 @@
 //! Usage, help, exit codes, and manners on pipes.
 
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
+use std::time::Duration;
 
 use crate::place::Place;
 
@@ -74,14 +75,27 @@ fn the_help_names_every_exit_code() {
 #[test]
 fn a_closed_pipe_is_quiet() {
     let place = Place::new();
+    place.write(
+        "s.json",
+        "{\"trace\": {\"generate\": {\"duration\": \"1day\", \"classes\": [{\"preset\": \"general-mix\"}]}}}",
+    );
+    place.write("t.jsonl", "{\"fragsim_trace\":1}\n");
+    place.write("bad.jsonl", "{\"fragsim_trace\":1}\n".to_owned() + &"{}\n".repeat(1000));
     for arguments in [
         &["--help"][..],
         &["run", "--help"],
+        &["run", "s.json"],
+        &["run", "s.json", "--output", "-"],
+        &["run", "s.json", "--format", "csv"],
+        &["run", "s.json", "--format", "md"],
         &["list", "allocators"],
         &["list", "kernels", "--format", "json"],
         &["schema", "scenario"],
         &["completions", "bash"],
         &["man"],
+        &["trace", "stat", "t.jsonl"],
+        &["trace", "stat", "t.jsonl", "--format", "json"],
+        &["trace", "check", "t.jsonl"],
         &["trace", "gen", "--preset", "general-mix", "--every", "1s", "--duration", "1day"],
     ] {
         let mut command = place.command(arguments);
@@ -92,6 +106,24 @@ fn a_closed_pipe_is_quiet() {
         child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
         assert_eq!((child.wait().unwrap().code(), stderr.as_str()), (Some(0), ""), "{arguments:?}");
     }
+    // Nobody reads the errors either: the code still tells.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut child = place.command(&["trace", "check", "bad.jsonl"]).stderr(writer).spawn().unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+}
+
+#[test]
+fn a_reader_that_stops_after_a_line_is_no_error() {
+    let place = Place::new();
+    let arguments = ["trace", "gen", "--preset", "general-mix", "--every", "1s", "--duration", "10days"];
+    let mut child = place.command(&arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut first = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut first).unwrap();
+    assert!(first.starts_with("{\"fragsim_trace\":1"), "{first}");
+    let mut stderr = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+    assert_eq!((child.wait().unwrap().code(), stderr.as_str()), (Some(0), ""));
 }
 
 #[cfg(target_os = "linux")]
@@ -105,22 +137,38 @@ fn a_full_disk_behind_standard_output_is_an_error() {
     assert!(stderr.contains("cannot write standard output: no space left on the device"), "{stderr}");
 }
 
-#[test]
-fn a_signal_leaves_no_unfinished_file() {
-    let place = Place::new();
-    let arguments =
-        ["trace", "gen", "--preset", "general-mix", "--every", "1ms", "--duration", "3650days", "--output", "t.jsonl"];
-    let mut child = place.command(&arguments).stderr(Stdio::null()).spawn().unwrap();
+/// Sends the signal to the program once it has begun to write a file, and says with which code it ends.
+fn interrupted(place: &Place, arguments: &[&str], signal: &str) -> Option<i32> {
+    let mut child = place.command(arguments).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let unfinished = || place.names().iter().any(|name| name.starts_with(".fragsim-"));
     for _ in 0..1000 {
         if unfinished() {
             break;
         }
-        std::thread::sleep(std::time::Duration::from_millis(10));
+        std::thread::sleep(Duration::from_millis(10));
     }
     assert!(unfinished(), "the file is being written: {:?}", place.names());
-    let killed = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-    assert!(killed.success());
-    assert_eq!(child.wait().unwrap().code(), Some(130));
-    assert!(place.names().is_empty(), "{:?}", place.names());
+    let sent = std::process::Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+    child.wait().unwrap().code()
+}
+
+#[cfg(unix)]
+#[test]
+fn a_signal_leaves_no_unfinished_file() {
+    let generate =
+        ["trace", "gen", "--preset", "general-mix", "--every", "1ms", "--duration", "3650days", "--output", "t.jsonl"];
+    for signal in ["-INT", "-TERM", "-HUP"] {
+        let place = Place::new();
+        assert_eq!(interrupted(&place, &generate, signal), Some(130), "{signal}");
+        assert!(place.names().is_empty(), "{signal}: {:?}", place.names());
+    }
+    let place = Place::new();
+    let load = "{\"time_ns\":0,\"load\":{\"id\":1,\"image_bytes\":[9]}}\n{\"time_ns\":1,\"unload\":{\"id\":1}}\n";
+    place.write("t.jsonl", "{\"fragsim_trace\":1}\n".to_owned() + load);
+    place.write("s.json", "{\"trace\": {\"file\": \"t.jsonl\", \"repeat\": 1000000000000, \"period\": \"1us\"}}");
+    place.write("r.json", "earlier");
+    assert_eq!(interrupted(&place, &["run", "s.json", "--output", "r.json"], "-INT"), Some(130));
+    assert_eq!(place.names(), ["r.json", "s.json", "t.jsonl"]);
+    assert_eq!(place.read("r.json"), "earlier");
 }

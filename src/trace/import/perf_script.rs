@@ -14,6 +14,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::perf_line::{Context, PerfLine, Record, parse};
 use super::{AliveBefore, EarlyProgram, ImportReport, nothing_found};
 use crate::diagnostics::Diagnostic;
+use crate::files::describe;
 use crate::trace::input::line_number;
 use crate::trace::{Event, EventKind, Images, Load, NamedEvent, ProgId, TraceError};
 use crate::units::SimTime;
@@ -60,7 +61,7 @@ fn next_line(text: &mut impl BufRead, line: &mut Vec<u8>) -> Result<bool, Box<Di
     let read = text.by_ref().take(MAX_LINE_BYTES as u64 + 1).read_until(b'\n', line);
     let wrong = |message: String, help: &str| Err(Box::new(Diagnostic::new(message).help(help)));
     match read {
-        Err(error) => Err(Box::new(Diagnostic::new(format!("cannot read the text: {error}")))),
+        Err(error) => Err(Box::new(describe("read the text", &error))),
         Ok(_) if line.starts_with(PERF_DATA_MAGIC) => {
             wrong("this is a perf.data file, not its text".to_owned(), "print it: perf script --show-bpf-events")
         }
