@@ -109,7 +109,7 @@ impl Zone {
     }
 
     /// The lists of a CPU, and the rest of the zone.
-    #[inline]
+    #[inline(always)]
     fn split<'a>(&'a mut self, cpu: u32, rules: &'a PageAllocRules) -> (&'a mut PerCpu, PcpZone<'a>) {
         let index = cpu as usize;
         if index >= self.per_cpu.len() {

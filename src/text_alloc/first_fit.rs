@@ -25,6 +25,9 @@ impl FirstFit {
     #[inline]
     pub(super) fn set(&mut self, position: usize, room: u32) {
         let mut node = self.leaves + position;
+        if self.tree[node] == room {
+            return;
+        }
         self.tree[node] = room;
         while node > 1 {
             node /= 2;
