@@ -45,7 +45,7 @@ pub fn execute(
     let total = source.total_hint();
     let observing = Observing { sampling: sampling(scenario.scenario.sampling), view: CounterView::Mapped };
     let pool = ThreadPoolBuilder::new()
-        .num_threads(threads.map_or(0, NonZeroUsize::get))
+        .num_threads(thread_count(threads, allocators.len()))
         .build()
         .map_err(|error| Diagnostic::new(format!("cannot start threads: {error}")))?;
     let outcomes = pool
@@ -54,6 +54,12 @@ pub fn execute(
     let seed = scenario.scenario.seed;
     let runs = allocators.iter().zip(&outcomes).map(|(run, outcome)| result_run(run, seed, outcome)).collect();
     Ok(ResultDoc::new(stamp(scenario, source.hash()), runs))
+}
+
+/// How many threads there are: as many as wanted or as there are CPUs, but none that would have nothing to do.
+fn thread_count(wanted: Option<NonZeroUsize>, allocators: usize) -> usize {
+    let wanted = wanted.or_else(|| std::thread::available_parallelism().ok());
+    wanted.map_or(1, NonZeroUsize::get).min(allocators)
 }
 
 /// A host for one allocator.
