@@ -5,7 +5,6 @@ use std::num::NonZeroUsize;
 use rayon::ThreadPoolBuilder;
 
 use crate::diagnostics::Diagnostic;
-use crate::direct_map::CounterView;
 use crate::kernel::{HostSetup, Observation};
 use crate::memory::{MemoryLayout, StartState};
 use crate::replay::{Contender, End, Observing, Outcome, ReplayError, Sampling, replay};
@@ -43,7 +42,8 @@ pub fn execute(
     let hosts = allocators.iter().map(|run| contender(scenario, run, &layout, &start)).collect();
     let mut source = Source::open(scenario)?;
     let total = source.total_hint();
-    let observing = Observing { sampling: sampling(scenario.scenario.sampling), view: CounterView::Mapped };
+    let observing =
+        Observing { sampling: sampling(scenario.scenario.sampling), view: scenario.scenario.counters.into() };
     let pool = ThreadPoolBuilder::new()
         .num_threads(thread_count(threads, allocators.len()))
         .build()

@@ -40,12 +40,12 @@ const BOOT_PROGRAM: ImageBytes = ImageBytes::new(1540);
 /// of its last 2 MiB, constants, and the interrupt table.
 const READ_ONLY_IMAGE: [(u64, u64); 3] = [(4096, 7682 - 4096), (8192, 10_279 - 8192), (12_980, 1)];
 
-/// Unmovable pages that the kernel has taken when it loads its own program (recorded on 6.1.192, 4 GiB: the boot pack
-/// begins at the 755th frame of the Normal zone).
-const UNMOVABLE_BEFORE_PROGRAM: u64 = 754;
-/// Unmovable pages that follow until the first program of a user (recorded, 5.10 to 7.3 with 1 to 8 GiB: MemTotal minus
-/// MemFree of a minimal guest is about 25 MB, 7 to 9 MB of it reclaimable slab).
-const UNMOVABLE_AFTER_PROGRAM: u64 = 3546;
+/// Unmovable pages that the kernel has taken until the first program of a user (recorded, 5.10 to 7.3 with 1 to 8 GiB:
+/// MemTotal minus MemFree of a minimal guest is about 25 MB, 7 to 9 MB of it reclaimable slab).
+const UNMOVABLE: u64 = 4300;
+/// Those of them that it takes before its own program (recorded on 6.1.192, 4 GiB: the boot pack begins at the 755th frame
+/// of the Normal zone).
+const BEFORE_PROGRAM: u64 = 754;
 /// Reclaimable pages until then.
 const RECLAIMABLE: u64 = 1900;
 
@@ -104,14 +104,18 @@ fn memory_with(setup: &HostSetup<'_>, start: &StartState, in_use: &[PfnRange]) -
 fn take_boot_memory(machine: &mut Machine, text: &mut dyn TextAllocator, program: bool) {
     let mut runs = Vec::new();
     let mut take = |machine: &mut Machine, pages, kind| machine.memory.alloc_bulk(pages, kind, &mut runs).is_ok();
-    if !take(machine, UNMOVABLE_BEFORE_PROGRAM, MigrateType::Unmovable) {
+    // Up to 5.17 the program's page is the first unmovable page of the zone (recorded on 5.10.262, 4 GiB: frame 1555534,
+    // in the incomplete pageblock below the struct pages).
+    let early = machine.release.pages <= PageEra::V5_15;
+    let before = if early { 0 } else { BEFORE_PROGRAM };
+    if !take(machine, before, MigrateType::Unmovable) {
         return;
     }
     if program {
         // Without room for it the kernel logs an error and goes on.
         text.load(machine, BOOT_PROGRAM).ok();
     }
-    let _ = take(machine, UNMOVABLE_AFTER_PROGRAM, MigrateType::Unmovable)
+    let _ = take(machine, UNMOVABLE - before, MigrateType::Unmovable)
         && take(machine, RECLAIMABLE, MigrateType::Reclaimable);
 }
 

@@ -9,7 +9,7 @@
 //! image), every 32nd load takes eight more (an order-3 slab of 1 KiB objects, `struct bpf_prog_aux`), and about every
 //! fifth one more page (small objects). After all programs are gone the slabs stay with their caches.
 
-use super::machine::Machine;
+use super::machine::{Kvmalloc, Machine};
 use crate::memory::MigrateType;
 use crate::text_alloc::NoText;
 use crate::units::{Order, PAGE_BYTES, Pfn, PfnRange};
@@ -18,6 +18,14 @@ use crate::units::{Order, PAGE_BYTES, Pfn, PfnRange};
 const INSN_BYTES: u64 = 8;
 /// `offsetof(struct bpf_prog, insns)`, the header before the instructions (`include/linux/bpf.h@6.1`).
 const PROG_HEADER_BYTES: u64 = 72;
+/// Most instructions that the verifier looks at (`BPF_COMPLEXITY_LIMIT_INSNS`), and so about the longest program.
+const MAX_INSNS: u64 = 1_000_000;
+/// Bytes per instruction of the verifier's list of states (`explored_states`, an array of pointers).
+const STATE_BYTES_PER_INSN: u64 = 8;
+/// Bytes per instruction of the JIT's table of addresses (`addrs` in `bpf_int_jit_compile`), held until the image is done.
+const ADDRESS_BYTES_PER_INSN: u64 = 4;
+/// Largest request that a slab cache serves (`KMALLOC_MAX_CACHE_SIZE`); the caches keep such memory, so it moves nothing.
+const SLAB_MAX_BYTES: u64 = 2 * PAGE_BYTES;
 /// x86 bytes per BPF instruction where a trace does not tell the instructions (2 instructions take 20 to 23 bytes,
 /// straight-line code 4.26 per instruction: recorded, 5.10 to 7.3).
 const JITED_BYTES_PER_INSN: u64 = 5;
@@ -64,7 +72,6 @@ pub(super) struct Companions {
     small: Slab,
     aux_bytes_per_insn: u64,
     program_pages: u64,
-    scratch: Vec<PfnRange>,
 }
 
 /// Pages of a program itself, held while it is loaded.
@@ -76,9 +83,10 @@ pub(super) enum ProgramPages {
     Many(Box<[PfnRange]>),
 }
 
-/// Instructions of a program whose trace tells only the length of its images.
-pub(super) const fn guessed_insns(image_bytes: u64) -> u64 {
-    image_bytes.div_ceil(JITED_BYTES_PER_INSN)
+/// Instructions of a program; guessed from its images where the trace does not tell.
+pub(super) fn insns_of(told: u32, image_bytes: u64) -> u64 {
+    let insns = if told > 0 { u64::from(told) } else { image_bytes.div_ceil(JITED_BYTES_PER_INSN) };
+    insns.min(MAX_INSNS)
 }
 
 /// Pages of `struct bpf_prog` with its instructions (`bpf_prog_alloc`: whole pages of vmalloc memory).
@@ -93,7 +101,6 @@ impl Companions {
             small: Slab::new(Order::ZERO, 832),
             aux_bytes_per_insn,
             program_pages: 0,
-            scratch: Vec::new(),
         }
     }
 
@@ -107,7 +114,7 @@ impl Companions {
             return machine.page().map(ProgramPages::One);
         }
         let mut runs = Vec::new();
-        machine.single_pages(pages, &mut runs)?;
+        machine.vmalloc(pages, &mut runs)?;
         Ok(ProgramPages::Many(runs.into()))
     }
 
@@ -131,28 +138,32 @@ impl Companions {
         match pages {
             ProgramPages::One(pfn) => {
                 self.program_pages -= 1;
-                machine.memory.free_page(pfn);
+                machine.vfree(PfnRange::with_len(pfn, 1));
             }
             ProgramPages::Many(runs) => {
-                for pfn in runs.iter().flat_map(|run| run.iter()) {
-                    self.program_pages -= 1;
-                    machine.memory.free_page(pfn);
+                for run in runs {
+                    self.program_pages -= run.pages();
+                    machine.vfree(run);
                 }
             }
         }
     }
 
-    /// The verifier's array of one `bpf_insn_aux_data` per instruction (`vzalloc` in `bpf_check`).
-    #[inline]
-    pub(super) fn take_scratch(&mut self, machine: &mut Machine, insns: u64) -> Result<(), NoText> {
-        debug_assert!(self.scratch.is_empty(), "one program is verified at a time");
-        machine.single_pages(self.scratch_pages(insns), &mut self.scratch)
-    }
-
-    /// The same scratch, taken and given back with nothing allocated in between.
+    /// The verifier's scratch: one `bpf_insn_aux_data` per instruction (`vzalloc` in `bpf_check`) and, for long programs,
+    /// the list of states, both freed before the image is made. Freed pages stand with the last one first, so the image
+    /// gets them in descending order.
     #[inline]
     pub(super) fn borrow_scratch(&self, machine: &mut Machine, insns: u64) -> Result<(), NoText> {
-        machine.borrow_pages(self.scratch_pages(insns))
+        let pages = self.scratch_pages(insns);
+        if insns * STATE_BYTES_PER_INSN <= SLAB_MAX_BYTES {
+            return machine.vmalloc_and_vfree(pages);
+        }
+        let mut runs = Vec::new();
+        machine.vmalloc(pages, &mut runs)?;
+        let states = long_array(machine, insns * STATE_BYTES_PER_INSN)?;
+        give_array(machine, states);
+        runs.into_iter().for_each(|run| machine.vfree(run));
+        Ok(())
     }
 
     const fn scratch_pages(&self, insns: u64) -> u64 {
@@ -160,19 +171,36 @@ impl Companions {
         if pages == 0 { 1 } else { pages }
     }
 
-    /// Frees the scratch in the order of its pages (`vfree`), so that the last page is the next one handed out.
-    #[inline]
-    pub(super) fn give_scratch(&mut self, machine: &mut Machine) {
-        for run in self.scratch.drain(..) {
-            for pfn in run.iter() {
-                machine.memory.free_page(pfn);
-            }
-        }
+    /// The verifier's scratch, held while the images of a program with several functions are made.
+    pub(super) fn take_scratch(&self, machine: &mut Machine, insns: u64) -> Result<Vec<PfnRange>, NoText> {
+        let mut runs = Vec::new();
+        machine.vmalloc(self.scratch_pages(insns), &mut runs)?;
+        Ok(runs)
     }
 
     /// Pages held for programs apart from their images.
     pub(super) fn pages(&self) -> u64 {
         self.program_pages + self.aux.pages + self.small.pages
+    }
+}
+
+/// What the JIT holds while it makes the image: its table of addresses, if that is too large for a slab.
+pub(super) fn take_addresses(machine: &mut Machine, insns: u64) -> Result<Option<Kvmalloc>, NoText> {
+    long_array(machine, insns * ADDRESS_BYTES_PER_INSN)
+}
+
+/// An array from `kvmalloc`; nothing if a slab serves it.
+fn long_array(machine: &mut Machine, bytes: u64) -> Result<Option<Kvmalloc>, NoText> {
+    if bytes <= SLAB_MAX_BYTES {
+        return Ok(None);
+    }
+    machine.kvmalloc(bytes.div_ceil(PAGE_BYTES)).map(Some)
+}
+
+/// Frees such an array.
+pub(super) fn give_array(machine: &mut Machine, array: Option<Kvmalloc>) {
+    if let Some(array) = array {
+        machine.kvfree(array);
     }
 }
 

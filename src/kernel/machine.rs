@@ -1,6 +1,6 @@
 //! Memory, direct map and kernel areas of one simulated host.
 
-use super::release::{Frees, PageEra, Release, Vmalloc};
+use super::release::{Frees, PageEra, Release, TrapFill, Vmalloc};
 use super::rox_cache::RoxCache;
 use super::users::MemoryUsers;
 use crate::direct_map::{CallEnd, Change, CpaEra, DirectMap, Flushes, PermChange, Walk};
@@ -64,6 +64,17 @@ pub(super) struct Machine {
     areas: Vec<Option<Area>>,
     free_ids: Vec<AreaId>,
     runs: Vec<PfnRange>,
+    /// Whether ordinary areas were freed since the last purge.
+    lazy_areas: bool,
+}
+
+/// Memory from `kvmalloc`.
+#[derive(Debug)]
+pub(super) enum Kvmalloc {
+    /// One block.
+    Block(Pfn, Order),
+    /// Pages of a vmalloc area.
+    Area(Vec<PfnRange>),
 }
 
 impl Machine {
@@ -86,6 +97,22 @@ impl Machine {
             areas: Vec::new(),
             free_ids: Vec::new(),
             runs: Vec::new(),
+            lazy_areas: false,
+        }
+    }
+
+    /// Repeats a request until it succeeds or there is no page cache left to drop for it.
+    fn with_reclaim<T>(
+        &mut self,
+        pages: u64,
+        mut request: impl FnMut(&mut Memory) -> Result<T, OutOfMemory>,
+    ) -> Result<T, NoText> {
+        loop {
+            match request(&mut self.memory) {
+                Ok(granted) => return Ok(granted),
+                Err(_) if self.users.drop_page_cache(&mut self.memory, pages) => {}
+                Err(error) => return Err(NoText { pages, free_pages: error.free_pages }),
+            }
         }
     }
 
@@ -94,43 +121,99 @@ impl Machine {
     pub(super) fn page(&mut self) -> Result<Pfn, NoText> {
         match self.memory.alloc_page(MigrateType::Unmovable) {
             Ok(pfn) => Ok(pfn),
-            Err(error) => {
-                self.reclaim(1, &error)?;
-                self.memory.alloc_page(MigrateType::Unmovable).map_err(no_text)
-            }
+            Err(_) => self.with_reclaim(1, |memory| memory.alloc_page(MigrateType::Unmovable)),
         }
     }
 
     /// Single pages for the kernel in the order they come, appended to `runs`.
-    pub(super) fn single_pages(&mut self, pages: u64, runs: &mut Vec<PfnRange>) -> Result<(), NoText> {
+    fn single_pages(&mut self, pages: u64, runs: &mut Vec<PfnRange>) -> Result<(), NoText> {
         // One by one in 5.10, through the bulk allocator since (`vm_area_alloc_pages`).
         let take = if self.release.pages == PageEra::V5_10 { Memory::alloc_bulk } else { Memory::alloc_array };
-        match take(&mut self.memory, pages, MigrateType::Unmovable, runs) {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                self.reclaim(pages, &error)?;
-                take(&mut self.memory, pages, MigrateType::Unmovable, runs).map_err(no_text)
-            }
-        }
+        self.with_reclaim(pages, |memory| take(memory, pages, MigrateType::Unmovable, runs))
     }
 
     /// Single pages that are taken and given back at once.
-    pub(super) fn borrow_pages(&mut self, pages: u64) -> Result<(), NoText> {
-        match self.memory.borrow_pages(pages, MigrateType::Unmovable) {
-            Ok(()) => Ok(()),
-            Err(error) => {
-                self.reclaim(pages, &error)?;
-                self.memory.borrow_pages(pages, MigrateType::Unmovable).map_err(no_text)
+    fn borrow_pages(&mut self, pages: u64) -> Result<(), NoText> {
+        self.with_reclaim(pages, |memory| memory.borrow_pages(pages, MigrateType::Unmovable))
+    }
+
+    /// Large orders first, each at most as large as what is left; after a failure only smaller ones; single pages for the
+    /// rest (`vm_area_alloc_pages@7.2`).
+    fn large_pages_first(&mut self, pages: u64, runs: &mut Vec<PfnRange>) -> Result<(), NoText> {
+        let before = runs.len();
+        let (mut left, mut limit) = (pages, Order::MAX.get());
+        while left > 1 && limit > 0 {
+            let order = (left.ilog2() as u8).min(limit);
+            let Some(order) = Order::new(order).filter(|order| *order > Order::ZERO) else { break };
+            match self.memory.alloc_block(order, MigrateType::Unmovable) {
+                Ok(pfn) => {
+                    runs.push(PfnRange::with_len(pfn, order.pages()));
+                    left -= order.pages();
+                }
+                Err(_) => limit = order.get() - 1,
             }
+        }
+        if left > 0
+            && let Err(error) = self.single_pages(left, runs)
+        {
+            for run in runs.drain(before..) {
+                self.free_pages_of(run);
+            }
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    /// The pages of an ordinary vmalloc area, as the release gets them, appended to `runs`.
+    pub(super) fn vmalloc(&mut self, pages: u64, runs: &mut Vec<PfnRange>) -> Result<(), NoText> {
+        match self.release.vmalloc {
+            Vmalloc::SinglePages => self.single_pages(pages, runs),
+            Vmalloc::LargeOrdersFirst => self.large_pages_first(pages, runs),
         }
     }
 
-    /// Drops page cache, the oldest first, so that at least `pages` pages come free.
-    fn reclaim(&mut self, pages: u64, error: &OutOfMemory) -> Result<(), NoText> {
-        if self.users.drop_page_cache(&mut self.memory, pages) {
-            return Ok(());
+    /// Frees pages of an ordinary vmalloc area, as the release does; the virtual range stays behind until the next purge.
+    #[inline]
+    pub(super) fn vfree(&mut self, run: PfnRange) {
+        self.lazy_areas = true;
+        match self.release.frees {
+            Frees::PageByPage => self.free_pages_of(run),
+            Frees::ContiguousRuns => self.memory.free_run(run),
         }
-        Err(NoText { pages, free_pages: error.free_pages })
+    }
+
+    /// The same pages taken and given back, with nothing in between.
+    #[inline]
+    pub(super) fn vmalloc_and_vfree(&mut self, pages: u64) -> Result<(), NoText> {
+        self.lazy_areas = true;
+        if self.release.vmalloc == Vmalloc::SinglePages && self.release.frees == Frees::PageByPage {
+            return self.borrow_pages(pages);
+        }
+        let mut runs = Vec::new();
+        self.vmalloc(pages, &mut runs)?;
+        runs.into_iter().for_each(|run| self.vfree(run));
+        Ok(())
+    }
+
+    /// One block from the page allocator if there is one, else a vmalloc area (`kvmalloc`).
+    pub(super) fn kvmalloc(&mut self, pages: u64) -> Result<Kvmalloc, NoText> {
+        let order = u8::try_from(pages.next_power_of_two().ilog2()).ok().and_then(Order::new);
+        if let Some(order) = order
+            && let Ok(pfn) = self.memory.alloc_block(order, MigrateType::Unmovable)
+        {
+            return Ok(Kvmalloc::Block(pfn, order));
+        }
+        let mut runs = Vec::new();
+        self.vmalloc(pages, &mut runs)?;
+        Ok(Kvmalloc::Area(runs))
+    }
+
+    /// Frees such memory (`kvfree`).
+    pub(super) fn kvfree(&mut self, memory: Kvmalloc) {
+        match memory {
+            Kvmalloc::Block(pfn, order) => self.memory.free_block(pfn, order),
+            Kvmalloc::Area(runs) => runs.into_iter().for_each(|run| self.vfree(run)),
+        }
     }
 
     /// Changes direct-map permissions; splits take their page-table pages at once.
@@ -164,49 +247,23 @@ impl Machine {
         self.areas.iter().flatten().flat_map(|area| area.frames.runs())
     }
 
-    fn open_single(&mut self, request: AreaRequest) -> Result<AreaId, NoText> {
+    fn open_pages(
+        &mut self,
+        request: AreaRequest,
+        take: impl FnOnce(&mut Self, u64, &mut Vec<PfnRange>) -> Result<(), NoText>,
+    ) -> Result<AreaId, NoText> {
         let frames = if request.pages == 1 {
             Frames::one(PfnRange::with_len(self.page()?, 1))
         } else {
             let mut runs = std::mem::take(&mut self.runs);
             runs.clear();
-            let taken = self.single_pages(request.pages, &mut runs);
+            let taken = take(self, request.pages, &mut runs);
             let frames = Frames::many(&runs);
             self.runs = runs;
             taken?;
             frames
         };
         Ok(self.insert(Area { frames, mapping: Mapping::Single, reset_on_free: request.reset_on_free }))
-    }
-
-    /// Large orders first, each at most as large as what is left; after a failure only smaller ones
-    /// (`vm_area_alloc_pages@7.2`); single pages for the rest.
-    fn open_large_first(&mut self, request: AreaRequest) -> Result<AreaId, NoText> {
-        let mut runs = Vec::new();
-        let mut left = request.pages;
-        let mut limit = Order::MAX.get();
-        while left > 1 && limit > 0 {
-            let order = (left.ilog2() as u8).min(limit);
-            let Some(order) = Order::new(order).filter(|order| *order > Order::ZERO) else { break };
-            match self.memory.alloc_block(order, MigrateType::Unmovable) {
-                Ok(pfn) => {
-                    runs.push(PfnRange::with_len(pfn, order.pages()));
-                    left -= order.pages();
-                }
-                Err(_) => limit = order.get() - 1,
-            }
-        }
-        if left > 0
-            && let Err(error) = self.single_pages(left, &mut runs)
-        {
-            runs.into_iter().for_each(|run| self.free_pages_of(run));
-            return Err(error);
-        }
-        Ok(self.insert(Area {
-            frames: Frames::many(&runs),
-            mapping: Mapping::Single,
-            reset_on_free: request.reset_on_free,
-        }))
     }
 
     /// Order-9 blocks only; if one is missing, the whole area is made of ordinary pages instead
@@ -235,10 +292,6 @@ impl Machine {
         }
     }
 
-    fn area(&self, area: AreaId) -> &Area {
-        self.areas[area.0 as usize].as_ref().expect("an area is used only while it is open")
-    }
-
     /// Changes pages `first..first + pages` of an area; the alias in the direct map follows.
     ///
     /// The alias is changed with as many pages as one entry of the area's own mapping covers: 512 for a whole 2 MiB
@@ -246,30 +299,49 @@ impl Machine {
     pub(super) fn protect_part(&mut self, area: AreaId, first: u64, pages: u64, perms: TextPerms) {
         let era = self.release.cpa;
         let change = match perms {
-            TextPerms::Rox => PermChange::read_only(era),
+            TextPerms::Rox | TextPerms::ReadOnly => PermChange::read_only(era),
             TextPerms::Rw => PermChange::read_write(),
         };
-        let (mapping, frames) = {
-            let area = self.area(area);
-            (area.mapping, area.frames.clone())
-        };
+        self.purge_lazy_areas();
+        let slot = area.0 as usize;
+        let area = self.areas[slot].take().expect("an area is used only while it is open");
         let mut at = 0;
         let mut call = Change::default();
-        for run in frames.runs() {
+        for run in area.frames.runs() {
             let from = first.max(at);
             let to = (first + pages).min(at + run.pages());
             if from < to {
                 let part = PfnRange::with_len(run.start().offset(from - at), to - from);
-                let whole = mapping == Mapping::Huge && part.pages() == PAGES_PER_2M;
+                let whole = area.mapping == Mapping::Huge && part.pages() == PAGES_PER_2M;
                 call += self.change(part, change, if whole { Walk::Range } else { Walk::PageWise });
             }
             at += run.pages();
         }
+        self.areas[slot] = Some(area);
         self.flushes.account(call, CallEnd::Alias);
-        if perms == TextPerms::Rw || era == CpaEra::UpTo6_1 {
+        if perms == TextPerms::Rw || (perms == TextPerms::Rox && era == CpaEra::UpTo6_1) {
             // The call for NX leaves the alias alone; `set_memory_rox` made it one call for text.
             self.flushes.kernel_range(pages);
         }
+    }
+
+    /// Every permission change first purges lazily freed areas, which flushes everything if there are any
+    /// (`change_page_attr_set_clr` -> `vm_unmap_aliases`).
+    #[inline]
+    fn purge_lazy_areas(&mut self) {
+        self.flushes.full += u64::from(std::mem::take(&mut self.lazy_areas));
+    }
+
+    /// Makes the direct map under a free area of the executable cache valid and writable again, without flushes
+    /// (`execmem_cache_clean`).
+    pub(super) fn make_valid(&mut self, area: AreaId) {
+        let slot = area.0 as usize;
+        let area = self.areas[slot].take().expect("an area is used only while it is open");
+        for run in area.frames.runs() {
+            let done = self.change(run, PermChange::valid(true), Walk::Range);
+            self.flushes.account(done, CallEnd::NoFlush);
+        }
+        self.areas[slot] = Some(area);
     }
 
     /// Resets the direct map under an area page by page, as for `VM_FLUSH_RESET_PERMS`
@@ -283,7 +355,8 @@ impl Machine {
             }
             self.flushes.account(call, CallEnd::NoFlush);
         }
-        // One flush from the lowest to the highest address of area and alias: always everything.
+        // One flush from the lowest to the highest address of area and alias, lazily freed ones too: always everything.
+        self.lazy_areas = false;
         self.flushes.full += 1;
     }
 
@@ -300,12 +373,11 @@ impl Machine {
 
 impl Areas for Machine {
     fn open(&mut self, request: AreaRequest) -> Result<AreaId, NoText> {
-        match (request.backing, self.release.vmalloc) {
-            (Backing::Huge, _) => self.open_huge(request),
-            (Backing::LargeOrdersFirst, _) | (Backing::Vmalloc, Vmalloc::LargeOrdersFirst) => {
-                self.open_large_first(request)
-            }
-            (Backing::SinglePages, _) | (Backing::Vmalloc, Vmalloc::SinglePages) => self.open_single(request),
+        match request.backing {
+            Backing::Huge => self.open_huge(request),
+            Backing::Vmalloc => self.open_pages(request, Self::vmalloc),
+            Backing::SinglePages => self.open_pages(request, Self::single_pages),
+            Backing::LargeOrdersFirst => self.open_pages(request, Self::large_pages_first),
         }
     }
 
@@ -319,6 +391,8 @@ impl Areas for Machine {
         self.free_ids.push(id);
         if area.reset_on_free {
             self.reset(&area.frames);
+        } else {
+            self.lazy_areas = true;
         }
         self.give_back(&area, how);
     }
@@ -328,15 +402,11 @@ impl Areas for Machine {
     }
 
     fn close_rox(&mut self, area: AreaId) {
-        RoxCache::give(self, area);
+        // BPF lives in the cache since 7.3, whatever release the host is otherwise.
+        RoxCache::give(self, area, TrapFill::ThroughMapping);
     }
 
     fn possible_nodes(&self) -> u64 {
         self.nodes
     }
-}
-
-/// The policy's view of a failed page request.
-fn no_text(error: OutOfMemory) -> NoText {
-    NoText { pages: error.order.pages(), free_pages: error.free_pages }
 }

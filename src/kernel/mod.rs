@@ -17,7 +17,7 @@ use rustc_hash::FxHashMap;
 
 pub use boot::HostSetup;
 pub use program::Program;
-pub use release::{Frees, Modules, PageEra, Release, Trampolines, Vmalloc, release_names};
+pub use release::{Frees, Modules, PageEra, Release, Trampolines, TrapFill, Vmalloc, release_names};
 
 use crate::direct_map::{CallEnd, CounterView, DirectMapCounters, Flushes, Leaf, PermChange, Walk};
 use crate::memory::MemoryError;
@@ -76,12 +76,6 @@ pub struct Kernel {
     next_cpu: u32,
 }
 
-impl std::fmt::Debug for dyn TextAllocator {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TextAllocator").field("usage", &self.usage()).finish()
-    }
-}
-
 impl Kernel {
     /// Boots a host with this text allocator.
     ///
@@ -110,7 +104,7 @@ impl Kernel {
     /// Unloading what is not loaded does nothing: traces are checked where they are read.
     ///
     /// # Errors
-    /// [`NoText`] if the host runs out of memory; it is in no defined state then.
+    /// [`NoText`] if the host runs out of memory; what the event had taken by then stays taken.
     #[inline]
     pub fn apply(&mut self, event: &EventKind) -> Result<Option<Deferred>, NoText> {
         match event {

@@ -80,7 +80,7 @@ fn free(machine: &mut Machine, module: Module) {
         machine.close(area, GiveBack::Release);
     }
     if let Some(text) = module.cached_text {
-        machine.close_rox(text);
+        RoxCache::give(machine, text, machine.release.trap_fill);
     }
 }
 

@@ -1,6 +1,6 @@
 //! One loaded program: its images and the memory that came along.
 
-use super::companions::{Companions, ProgramPages, guessed_insns, program_pages};
+use super::companions::{Companions, ProgramPages, give_array, insns_of, program_pages, take_addresses};
 use super::machine::Machine;
 use crate::text_alloc::{
     AreaId, AreaRequest, Areas, Backing, GiveBack, ImageBytes, NoText, Slot, TextAllocator, TextPerms,
@@ -31,13 +31,13 @@ impl Program {
         text: &mut dyn TextAllocator,
         load: &Load,
     ) -> Result<Self, NoText> {
-        let insns = if load.insns > 0 { u64::from(load.insns) } else { guessed_insns(load.images.total()) };
+        let insns = insns_of(load.insns, load.images.total());
         let body = match load.images.as_slice() {
             _ if !load.jited => Self::interpreted(machine, companions, insns)?,
             [image] => {
                 let pages = companions.take_program(machine, insns)?;
                 companions.borrow_scratch(machine, insns)?;
-                Body::One(text.load(machine, ImageBytes::new(*image))?, pages)
+                Body::One(make_image(machine, text, *image, insns)?, pages)
             }
             images => Self::several(machine, companions, text, images, insns)?,
         };
@@ -52,13 +52,14 @@ impl Program {
         images: &[u32],
         insns: u64,
     ) -> Result<Body, NoText> {
-        companions.take_scratch(machine, insns)?;
+        let scratch = companions.take_scratch(machine, insns)?;
         let mut functions = Vec::with_capacity(images.len());
         for image in images {
-            let pages = companions.take_program(machine, guessed_insns(u64::from(*image)))?;
-            functions.push((text.load(machine, ImageBytes::new(*image))?, pages));
+            let insns = insns_of(0, u64::from(*image));
+            let pages = companions.take_program(machine, insns)?;
+            functions.push((make_image(machine, text, *image, insns)?, pages));
         }
-        companions.give_scratch(machine);
+        scratch.into_iter().for_each(|run| machine.vfree(run));
         Ok(Body::Several(functions.into()))
     }
 
@@ -67,7 +68,7 @@ impl Program {
         let pages = program_pages(insns);
         let area = machine.open(AreaRequest { pages, backing: Backing::Vmalloc, reset_on_free: true })?;
         companions.borrow_scratch(machine, insns)?;
-        machine.protect(area, pages, TextPerms::Rox);
+        machine.protect(area, pages, TextPerms::ReadOnly);
         Ok(Body::Interpreted(area))
     }
 
@@ -99,4 +100,13 @@ impl Program {
             }
         }
     }
+}
+
+/// Compiles one function: the table of addresses is held until its image has found its place.
+#[inline]
+fn make_image(machine: &mut Machine, text: &mut dyn TextAllocator, bytes: u32, insns: u64) -> Result<Slot, NoText> {
+    let addresses = take_addresses(machine, insns)?;
+    let slot = text.load(machine, ImageBytes::new(bytes))?;
+    give_array(machine, addresses);
+    Ok(slot)
 }

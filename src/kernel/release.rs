@@ -1,7 +1,7 @@
 //! Kernel releases by name, and what differs between them.
 
 use crate::direct_map::CpaEra;
-use crate::text_alloc::{GiveBack, Policy};
+use crate::text_alloc::Policy;
 
 /// How `vmalloc` gets the pages of an ordinary area (`mm/vmalloc.c:vm_area_alloc_pages`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub enum Frees {
 }
 
 /// How a release's page allocator keeps its per-CPU lists.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PageEra {
     /// One list per migrate type for order 0 (up to 5.12).
     V5_10,
@@ -60,6 +60,15 @@ pub enum Modules {
     TextInCache,
 }
 
+/// How a freed piece of the executable cache is filled with traps (`mm/execmem.c`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TrapFill {
+    /// By text patching (6.15).
+    TextPoke,
+    /// Through the piece's own mapping, made writable for it (7.2).
+    ThroughMapping,
+}
+
 /// A kernel release that a scenario can name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Release {
@@ -69,8 +78,8 @@ pub struct Release {
     pub summary: &'static str,
     /// The text allocator that it shipped with.
     pub policy: Policy,
-    /// How a freed huge pack returns.
-    pub give_back: GiveBack,
+    /// Whether freed chunks of packs are filled with traps (`bpf_arch_text_invalidate`, after 5.18-rc1).
+    pub invalidates: bool,
     /// What permission changes do to the alias in the direct map.
     pub cpa: CpaEra,
     /// Per-CPU page lists.
@@ -83,6 +92,8 @@ pub struct Release {
     pub trampolines: Trampolines,
     /// Modules.
     pub modules: Modules,
+    /// Freed pieces of the executable cache.
+    pub trap_fill: TrapFill,
     /// Bytes of verifier scratch per instruction (`sizeof(struct bpf_insn_aux_data)`).
     pub aux_bytes_per_insn: u64,
     /// Entries of the high kernel map that boot splits; they are counted with the direct map.
@@ -94,13 +105,14 @@ const V5_10: Release = Release {
     name: "5.10",
     summary: "whole pages per image; /proc/vmstat has no split counters yet",
     policy: Policy::PerProg,
-    give_back: GiveBack::Pages,
+    invalidates: true,
     cpa: CpaEra::UpTo6_1,
     pages: PageEra::V5_10,
     vmalloc: Vmalloc::SinglePages,
     frees: Frees::PageByPage,
     trampolines: Trampolines::WritablePage,
     modules: Modules::CoreAndInit,
+    trap_fill: TrapFill::TextPoke,
     aux_bytes_per_insn: 48,
     high_map_splits: 5,
 };
@@ -111,7 +123,7 @@ const V5_18_RC1: Release = Release {
     name: "5.18-rc1",
     summary: "packs of one 2 MiB huge page, freed as one block",
     policy: Policy::Pack2m,
-    give_back: GiveBack::Blocks,
+    invalidates: false,
     ..V5_17
 };
 const V5_18: Release = Release {
@@ -171,6 +183,7 @@ const V7_2: Release = Release {
     summary: "packs of single mappings over one 2 MiB block, freed in contiguous runs",
     pages: PageEra::V7_2,
     frees: Frees::ContiguousRuns,
+    trap_fill: TrapFill::ThroughMapping,
     high_map_splits: 5,
     ..V7_0
 };

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::machine::Machine;
-use super::release::Frees;
+use super::release::TrapFill;
 use crate::text_alloc::{AreaId, AreaRequest, Areas, Backing, GiveBack, NoText, TextPerms};
 use crate::units::PAGES_PER_2M;
 
@@ -93,9 +93,8 @@ impl RoxCache {
     }
 
     /// Gives a piece back (`execmem_cache_free`), and its area too if all of it is free now (`execmem_cache_clean`).
-    pub(super) fn give(machine: &mut Machine, id: AreaId) {
-        if machine.release.frees == Frees::ContiguousRuns {
-            // 7.2 writes the traps through the piece's own mapping; before, text patching did it.
+    pub(super) fn give(machine: &mut Machine, id: AreaId, fill: TrapFill) {
+        if fill == TrapFill::ThroughMapping {
             Self::make_writable(machine, id);
             Self::restore(machine, id);
         }
@@ -109,7 +108,7 @@ impl RoxCache {
         }
         cache.free.remove(&start);
         cache.areas.remove(&start);
-        machine.protect(area, area_pages, TextPerms::Rw);
+        machine.make_valid(area);
         machine.close(area, GiveBack::Release);
     }
 

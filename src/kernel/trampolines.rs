@@ -33,7 +33,11 @@ impl TrampolineTable {
         let page = AreaRequest { pages: 1, backing: Backing::Vmalloc, reset_on_free: true };
         let image = match machine.release.trampolines {
             // `set_memory_x` alone: the direct map is not touched until the page is freed.
-            Trampolines::WritablePage => TrampolineImage::Page(machine.open(page)?),
+            Trampolines::WritablePage => {
+                let area = machine.open(page)?;
+                machine.flushes.kernel_range(1);
+                TrampolineImage::Page(area)
+            }
             Trampolines::RoxPage => {
                 let area = machine.open(page)?;
                 machine.protect(area, 1, TextPerms::Rox);

@@ -49,14 +49,10 @@ impl MemoryUsers {
     /// Takes memory for a user; page cache gives way if there is too little.
     pub(super) fn take(&mut self, memory: &mut Memory, take: &MemoryTake) -> Result<(), OutOfMemory> {
         let mut runs = Vec::new();
-        if let Err(error) = allocate(memory, take, &mut runs) {
+        while let Err(error) = allocate(memory, take, &mut runs) {
             give(memory, take.order, &runs);
             runs.clear();
             if !self.drop_page_cache(memory, take.pages) {
-                return Err(error);
-            }
-            if let Err(error) = allocate(memory, take, &mut runs) {
-                give(memory, take.order, &runs);
                 return Err(error);
             }
         }
@@ -84,16 +80,20 @@ impl MemoryUsers {
         }
     }
 
-    /// Drops at least `pages` pages of page cache, the oldest first; false if there was not so much.
+    /// Drops at least `pages` pages of page cache if there are so many, the oldest of each user first; false if there are
+    /// none. The per-CPU lists are emptied, so that the pages come within reach of every request
+    /// (`__alloc_pages_direct_reclaim` does so when a reclaim did not help).
     pub(super) fn drop_page_cache(&mut self, memory: &mut Memory, pages: u64) -> bool {
-        let mut left = pages.max(RECLAIM_PAGES);
+        let wanted = pages.max(RECLAIM_PAGES);
+        let mut left = wanted;
         let caches = self.holdings.iter_mut().flatten().filter(|held| held.kind == MemoryKind::PageCache);
         for held in caches {
             let runs = held.pick(left.min(held.pages()), GivePattern::Oldest, &mut self.stream);
             left -= runs.iter().map(|run| run.pages()).sum::<u64>().min(left);
             give(memory, held.order, &runs);
         }
-        left == 0
+        memory.drain_pcp();
+        left < wanted
     }
 
     /// Pages that all users hold.

@@ -89,7 +89,7 @@ impl World {
             kernel,
             view,
             deferred: Queue::default(),
-            sampler: Sampler::new(sampling),
+            sampler: Sampler::new(sampling, start),
             start,
             peaks: Peaks {
                 at_most_programs: start.text,

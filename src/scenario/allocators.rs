@@ -73,7 +73,7 @@ impl AllocatorEntry {
             label: self.label.clone().unwrap_or_else(|| default_label.to_owned()),
             policy,
             kernel,
-            invalidate: self.invalidate.unwrap_or(true),
+            invalidate: self.invalidate.unwrap_or(kernel.invalidates),
             give_back: self.give_back.unwrap_or_default(),
         }
     }

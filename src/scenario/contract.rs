@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::allocators::{AllocatorEntry, AllocatorRun};
 use super::machine::Machine;
 use super::names::KernelName;
+use crate::direct_map::CounterView;
 use crate::text_alloc::Policy;
 use crate::trace::Generate;
 use crate::units::SimDuration;
@@ -46,6 +47,9 @@ pub struct Scenario {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Vec<AllocatorEntry>")]
     pub allocators: Option<Vec<AllocatorEntry>>,
+    /// Which DirectMap counters the result shows. Default: `mapped`.
+    #[serde(default)]
+    pub counters: CountersShown,
     /// How often the result's series takes a sample. Default: 200 points over the whole trace.
     #[serde(default)]
     pub sampling: Sampling,
@@ -82,6 +86,27 @@ pub struct TraceSource {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "SimDuration")]
     pub period: Option<SimDuration>,
+}
+
+/// Which DirectMap counters a result shows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CountersShown {
+    /// What is really mapped.
+    #[default]
+    Mapped,
+    /// What /proc/meminfo of a real host would show: large entries that boot touched twice are counted twice
+    /// (`phys_pud_init`), splits of the kernel image's own mapping are counted too.
+    Kernel,
+}
+
+impl From<CountersShown> for CounterView {
+    fn from(shown: CountersShown) -> Self {
+        match shown {
+            CountersShown::Mapped => Self::Mapped,
+            CountersShown::Kernel => Self::Kernel,
+        }
+    }
 }
 
 /// How often the series of a result takes a sample.

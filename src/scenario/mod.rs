@@ -18,7 +18,7 @@ pub use allocators::{AllocatorEntry, AllocatorRun, GiveBack};
 pub use check::{
     MAX_ALLOCATORS, MAX_CPUS, MAX_MEMORY, MAX_NAME_BYTES, MAX_NODES, MAX_POINTS, MAX_RANGES, MEMORY_END, MIN_MEMORY,
 };
-pub use contract::{SCHEMA_VERSION, Sampling, Scenario, TraceSource};
+pub use contract::{CountersShown, SCHEMA_VERSION, Sampling, Scenario, TraceSource};
 pub use load::LoadedScenario;
 pub use machine::{Aged, LargestPage, Layout, Machine, MemoryMap, MemoryRange, Snapshot, StartState};
 pub use names::{KernelName, PolicyName};

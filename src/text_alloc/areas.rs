@@ -45,13 +45,18 @@ pub enum GiveBack {
 pub enum TextPerms {
     /// Read-only and executable: `set_memory_ro` + `set_memory_x`, one `set_memory_rox` since 6.2.
     Rox,
+    /// Read-only, not executable: `set_memory_ro` alone.
+    ReadOnly,
     /// Writable, not executable: `set_memory_nx` + `set_memory_rw`.
     Rw,
 }
 
-/// No memory for text.
+/// No memory for text, or for what comes along with it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("out of memory: no {pages} page(s) for executable memory, {free_pages} page(s) are free")]
+#[error(
+    "no {pages} page(s) of 4 KiB to be had above the watermarks that the kernel keeps back: {free_pages} are free, and \
+     no page cache is left to drop"
+)]
 pub struct NoText {
     /// Base pages that were asked for.
     pub pages: u64,

@@ -23,4 +23,9 @@ impl PackDesign for ExecmemRox {
     fn close(&mut self, areas: &mut dyn Areas, area: AreaId, _: u64) {
         areas.close_rox(area);
     }
+
+    /// The cache grows by whole 2 MiB pages, all of which are executable.
+    fn executable_pages(&self, pages: u64) -> u64 {
+        pages.next_multiple_of(PAGES_PER_2M)
+    }
 }

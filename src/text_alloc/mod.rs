@@ -116,3 +116,9 @@ pub trait TextAllocator: Send {
     /// What the policy holds now.
     fn usage(&self) -> TextUsage;
 }
+
+impl std::fmt::Debug for dyn TextAllocator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TextAllocator").field("usage", &self.usage()).finish()
+    }
+}

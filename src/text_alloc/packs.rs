@@ -24,6 +24,11 @@ pub trait PackDesign: Send {
 
     /// Frees such an area.
     fn close(&mut self, areas: &mut dyn Areas, area: AreaId, pages: u64);
+
+    /// Base pages that such an area makes executable.
+    fn executable_pages(&self, pages: u64) -> u64 {
+        pages
+    }
 }
 
 /// One open pack.
@@ -153,7 +158,7 @@ impl<D: PackDesign> TextAllocator for Packs<D> {
         let slot = if reserved > pack_pages * PAGE_BYTES {
             let pages = image.oversize_pages();
             let area = self.design.open(areas, pages)?;
-            self.usage.executable_pages += pages;
+            self.usage.executable_pages += self.design.executable_pages(pages);
             self.usage.reserved_bytes += pages * PAGE_BYTES;
             Slot::own(area, image)
         } else {
@@ -172,7 +177,7 @@ impl<D: PackDesign> TextAllocator for Packs<D> {
         match slot.home {
             Home::Own(area) => {
                 let pages = slot.image.oversize_pages();
-                self.usage.executable_pages -= pages;
+                self.usage.executable_pages -= self.design.executable_pages(pages);
                 self.usage.reserved_bytes -= pages * PAGE_BYTES;
                 self.design.close(areas, area, pages);
             }

@@ -1,0 +1,119 @@
+//! The replay as a library: deferred frees, hosts that end early, releases side by side.
+
+use fragsim::direct_map::CounterView;
+use fragsim::kernel::{HostSetup, Release};
+use fragsim::memory::{MemoryLayout, StartState};
+use fragsim::replay::{Contender, End, Observing, Outcome, Sampling, replay};
+use fragsim::text_alloc::{Policy, PolicyOptions};
+use fragsim::trace::{Event, EventKind, Images, InMemory, Load, ProgId};
+use fragsim::units::{Bytes, PageSize, SimTime};
+
+fn load(id: u64, bytes: u32) -> EventKind {
+    let images = Images::one(bytes).unwrap();
+    EventKind::Load(Load { id: ProgId::new(id), images, insns: 0, jited: true })
+}
+
+fn unload(id: u64) -> EventKind {
+    EventKind::Unload { id: ProgId::new(id) }
+}
+
+/// Events with their times in milliseconds.
+fn trace(events: Vec<(u64, EventKind)>) -> Vec<Event> {
+    events.into_iter().map(|(millis, kind)| Event { time: SimTime::from_nanos(millis * 1_000_000), kind }).collect()
+}
+
+fn run(layout: &MemoryLayout, hosts: &[(&str, Policy)], events: Vec<(u64, EventKind)>) -> Vec<Outcome> {
+    let contender = |&(release, policy): &(&str, Policy)| Contender {
+        host: HostSetup {
+            release: Release::named(release).unwrap(),
+            layout,
+            start: &StartState::Fresh,
+            cpus: 1,
+            largest_page: PageSize::Size1G,
+            boot_program: false,
+            seed: 1,
+            run: 0,
+        },
+        text: policy.build(PolicyOptions::default()),
+    };
+    let observing = Observing { sampling: Sampling::Points(100), view: CounterView::Mapped };
+    let contenders = hosts.iter().map(contender).collect();
+    replay(contenders, &mut InMemory::new(trace(events)), observing, &|_| {}).unwrap()
+}
+
+fn q35(gib: u64) -> MemoryLayout {
+    MemoryLayout::q35(Bytes::new(gib << 30)).unwrap()
+}
+
+#[test]
+fn memory_of_a_program_comes_back_after_a_grace_period() {
+    let peak = |second_load| {
+        let events = vec![(0, load(1, 100)), (1, unload(1)), (second_load, load(2, 100))];
+        run(&q35(4), &[("5.10", Policy::PerProg)], events)[0].peaks.executable_pages
+    };
+    // Grace periods end every 20 ms; an unload waits for the end of the next whole one.
+    assert_eq!(peak(39), 2);
+    assert_eq!(peak(40), 1);
+}
+
+#[test]
+fn all_deferred_work_is_done_in_the_end() {
+    let outcome = &run(&q35(4), &[("5.10", Policy::PerProg)], vec![(0, load(1, 100)), (1, unload(1))])[0];
+    assert_eq!((outcome.finish.text.executable_pages, outcome.finish.programs_alive), (0, 0));
+    assert_eq!((outcome.programs_loaded, outcome.programs_unloaded), (1, 1));
+    assert_eq!(outcome.samples.first().unwrap().seen, outcome.start);
+    assert_eq!(outcome.samples.last().unwrap().seen, outcome.finish);
+}
+
+#[test]
+fn a_host_without_memory_stops_and_the_others_go_on() {
+    let layout = MemoryLayout::q35(Bytes::new(64 << 20)).unwrap();
+    let events = (0..20_000).map(|id| (id, load(id, 100))).collect();
+    let outcomes = run(&layout, &[("5.10", Policy::PerProg), ("6.1", Policy::Pack4k)], events);
+    let ends: Vec<u64> = outcomes
+        .iter()
+        .map(|outcome| match outcome.end {
+            End::OutOfMemory { event, .. } => event,
+            End::Completed => u64::MAX,
+        })
+        .collect();
+    assert!(ends[0] < ends[1], "pages of its own for each program end first: {ends:?}");
+    assert_eq!(outcomes[0].programs_loaded, ends[0] - 1);
+    assert_eq!(outcomes[0].finish.programs_alive, ends[0] - 1);
+}
+
+#[test]
+fn packs_have_a_2m_block_for_each_node() {
+    let layout = MemoryLayout::server(Bytes::new(16 << 30), 4).unwrap();
+    let hosts = [("6.1", Policy::Pack2m), ("7.2", Policy::PackContig), ("7.3", Policy::ExecmemRox)];
+    let outcomes = run(&layout, &hosts, vec![(0, load(1, 100)), (1000, unload(1))]);
+    let split: Vec<u64> = outcomes.iter().map(|outcome| outcome.finish.map.level2_splits).collect();
+    assert!(outcomes.iter().all(|outcome| outcome.peaks.executable_pages == 4 * 512));
+    // The huge pack breaks at its free, the contiguous one when it is opened, the cache never.
+    assert_eq!(split, [4, 4, 0]);
+}
+
+#[test]
+fn trampolines_follow_the_release() {
+    let attach = |id| EventKind::TrampolineAttach { id, image_bytes: 200 };
+    let events = || (0..600).map(|id| (id, attach(id))).collect::<Vec<_>>();
+    let hosts = [("5.10", Policy::PerProg), ("6.1", Policy::PackVmalloc), ("6.12", Policy::PackVmalloc)];
+    let before = run(&q35(4), &hosts, events());
+    let splits = |outcomes: &[Outcome]| -> Vec<u64> { outcomes.iter().map(|o| o.finish.map.level2_splits).collect() };
+    let attached = splits(&before);
+    assert_eq!(attached[0], 0, "5.10 leaves the page writable");
+    assert!(attached[1] >= 2, "6.1 makes a page of its own read-only each time: {attached:?}");
+    let detach = (0..600).map(|id| (1000 + id, EventKind::TrampolineDetach { id }));
+    let after = splits(&run(&q35(4), &hosts, events().into_iter().chain(detach).collect()));
+    assert!(after[0] >= 2, "the reset at the free splits on 5.10: {after:?}");
+    assert_eq!(after[1..], attached[1..]);
+}
+
+#[test]
+fn flushes_are_counted_as_the_kernel_makes_them() {
+    let outcome = &run(&q35(4), &[("5.10", Policy::PerProg)], vec![(0, load(1, 100))])[0];
+    // A purge (the verifier's scratch was freed lazily), two splits, the alias of `set_memory_ro`; `set_memory_x` flushes
+    // its one page only.
+    assert_eq!((outcome.finish.flushes.full, outcome.finish.flushes.ranged), (4, 1));
+    assert_eq!(outcome.finish.table_pages, 2);
+}
