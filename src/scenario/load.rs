@@ -207,6 +207,9 @@ impl Source {
         let read = |key: &str, file: &str| {
             let text = read_text(&directory.join(file), "a snapshot", MAX_SNAPSHOT);
             text.map_err(|error| {
+                if error.path.is_some() {
+                    return error; // It has a place in the snapshot itself.
+                }
                 let complaint = Complaint { help: error.help, ..Complaint::new(error.message) };
                 self.complain(&path.clone().key(key), complaint)
             })
