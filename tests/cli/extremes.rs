@@ -116,7 +116,8 @@ fn events_of_every_kind_may_be_as_odd_as_they_like() {
 #[test]
 fn snapshots_that_do_not_fit_are_refused() {
     let place = place(TRACE);
-    place.write("s.json", "{\"trace\": {\"file\": \"t.jsonl\"}, \"machine\": {\"memory\": \"4GiB\", \"start\": {\"snapshot\": {\"buddyinfo\": \"b\"}}}}");
+    let snapshot = "{\"memory\": \"4GiB\", \"start\": {\"snapshot\": {\"buddyinfo\": \"b\"}}}";
+    place.write("s.json", format!("{{\"trace\": {{\"file\": \"t.jsonl\"}}, \"machine\": {snapshot}}}"));
     for (text, message) in [
         (b"\x7fELF\xd0".as_slice(), " --> b:1:5\n"),
         (b"", "no line of the form `Node 0, zone Normal ...` found"),
