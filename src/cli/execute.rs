@@ -45,15 +45,21 @@ pub fn execute(
     let observing =
         Observing { sampling: sampling(scenario.scenario.sampling), view: scenario.scenario.counters.into() };
     let pool = ThreadPoolBuilder::new()
-        .num_threads(threads.map_or(0, NonZeroUsize::get))
+        .num_threads(thread_count(threads, allocators.len()))
         .build()
         .map_err(|error| Diagnostic::new(format!("cannot start threads: {error}")))?;
     let outcomes = pool
         .install(|| replay(hosts, &mut source, observing, &|done| progress(Progress { done, total })))
-        .map_err(replay_error)?;
+        .map_err(|error| replay_error(error, scenario))?;
     let seed = scenario.scenario.seed;
     let runs = allocators.iter().zip(&outcomes).map(|(run, outcome)| result_run(run, seed, outcome)).collect();
     Ok(ResultDoc::new(stamp(scenario, source.hash()), runs))
+}
+
+/// How many threads there are: as many as wanted or as there are CPUs, but none that would have nothing to do.
+fn thread_count(wanted: Option<NonZeroUsize>, allocators: usize) -> usize {
+    let wanted = wanted.or_else(|| std::thread::available_parallelism().ok());
+    wanted.map_or(1, NonZeroUsize::get).min(allocators)
 }
 
 /// A host for one allocator.
@@ -90,10 +96,14 @@ const fn sampling(sampling: scenario::Sampling) -> Sampling {
     }
 }
 
-fn replay_error(error: ReplayError) -> Diagnostic {
-    match error {
-        ReplayError::Trace(error) => error.into(),
+fn replay_error(error: ReplayError, scenario: &LoadedScenario) -> Diagnostic {
+    let error = match error {
+        ReplayError::Trace(error) => return error.into(),
         ReplayError::Memory(error) => Diagnostic::new(error.to_string()),
+    };
+    match scenario.inputs().into_iter().find(|(kind, _)| *kind == "snapshot") {
+        Some((_, path)) => error.in_file(path.display().to_string()),
+        None => error.at_json_path("machine"),
     }
 }
 

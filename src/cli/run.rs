@@ -42,7 +42,7 @@ pub(super) struct RunArgs {
     #[arg(long, value_enum, value_name = "FORMAT")]
     format: Option<Format>,
     /// Start random numbers elsewhere than the scenario says
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     seed: Option<u64>,
     /// Change a value of the scenario, such as machine.memory=128GiB; may be given more than once
     #[arg(long, value_name = "KEY=VALUE")]
@@ -54,7 +54,7 @@ pub(super) struct RunArgs {
     #[arg(long, short, value_name = "ALLOCATOR")]
     allocator: Vec<String>,
     /// How many threads work at once; the result is the same [default: one for each CPU]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     threads: Option<NonZeroUsize>,
     /// Print nothing but the result and errors
     #[arg(long, short)]

@@ -113,7 +113,7 @@ pub struct CheckArgs {
     /// The trace; `-` for standard input
     trace: PathBuf,
     /// How many problems are listed
-    #[arg(long, default_value_t = 20, value_name = "N")]
+    #[arg(long, default_value_t = 20, value_name = "N", allow_negative_numbers = true)]
     limit: usize,
 }
 
@@ -151,7 +151,7 @@ pub struct GenArgs {
     #[arg(long, value_name = "DURATION")]
     duration: Option<SimDuration>,
     /// Which of the possible traces
-    #[arg(long, default_value_t = 1, value_name = "N")]
+    #[arg(long, default_value_t = 1, value_name = "N", allow_negative_numbers = true)]
     seed: u64,
     /// Where the trace goes, compressed if the name ends in `.zst`; `-` for standard output
     #[arg(long, short, default_value = STDOUT)]

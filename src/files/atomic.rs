@@ -167,7 +167,7 @@ fn forget(path: &Path) {
 fn no_place(path: &Path, name: &str, error: &io::Error) -> Diagnostic {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     match directory {
-        Some(directory) if error.kind() == io::ErrorKind::NotFound => {
+        Some(directory) if error.kind() == io::ErrorKind::NotFound && !directory.is_dir() => {
             Diagnostic::new(format!("cannot write `{name}`: there is no directory `{}`", directory.display()))
                 .help(format!("make it first: mkdir -p {}", directory.display()))
         }

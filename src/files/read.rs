@@ -145,7 +145,7 @@ fn not_text(bytes: &[u8], at: usize, name: &str, kind: &str) -> Diagnostic {
         .in_file(name)
         .at(number(line), number(at - line_start + 1), 1)
         .excerpt(&bytes[line_start..line_end])
-        .help(format!("{kind} is JSON text in UTF-8"))
+        .help(format!("{kind} is text in UTF-8"))
 }
 
 #[cfg(test)]
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn what_is_no_text_is_named() {
-        let place = "DIR/month.json:2:3: the byte 0xff is not UTF-8 text; help: a scenario is JSON text in UTF-8";
+        let place = "DIR/month.json:2:3: the byte 0xff is not UTF-8 text; help: a scenario is text in UTF-8";
         assert_eq!(read(b"{\n  \xff}"), Err(place.to_owned()));
         assert_eq!(read(b"\xff\xfe{\0"), Err("DIR/month.json: this is UTF-16 text; help: save it as UTF-8".to_owned()));
         let large = "`DIR/month.json` is larger than 64B, the limit for a scenario";

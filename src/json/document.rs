@@ -27,6 +27,11 @@ impl Document {
         &self.name
     }
 
+    /// The text.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// The value of the text.
     ///
     /// # Errors

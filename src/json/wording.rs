@@ -79,6 +79,9 @@ fn mismatch(found: &str, wanted: &str) -> String {
     if let Some(limit) = exceeded(found, wanted) {
         return format!("expected a whole number up to {limit}, found a larger one");
     }
+    if (found, wanted) == ("map", "map with a single key") {
+        return "exactly one key belongs here".to_owned();
+    }
     let found = match found {
         "null" | "unit value" => "null",
         "map" => "an object",
@@ -166,6 +169,7 @@ mod tests {
             ),
             ("invalid type: floating point `1.5`, expected a boolean", "expected true or false, found the number 1.5"),
             ("invalid type: boolean `true`, expected struct Machine", "expected an object, found true"),
+            ("invalid value: map, expected map with a single key", "exactly one key belongs here"),
             ("missing field `trace`", "`trace` is missing here"),
             ("something else", "something else"),
         ] {

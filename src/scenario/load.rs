@@ -117,6 +117,9 @@ struct Source {
 
 impl Source {
     fn read(&mut self, overrides: &Overrides) -> Result<Scenario, Diagnostic> {
+        if let Some(diagnostic) = self.other_kind() {
+            return Err(diagnostic);
+        }
         let mut value = self.document.value()?;
         if !value.is_object() {
             let complaint = Complaint::new("a scenario is an object");
@@ -143,6 +146,22 @@ impl Source {
                 value = before;
             }
         }
+    }
+
+    /// A word about the other files of fragsim, if the text is one of them.
+    fn other_kind(&self) -> Option<Diagnostic> {
+        let (name, text) = (self.document.name(), self.document.text());
+        let has = |text: &str, key: &str| {
+            serde_json::from_str::<Value>(text).is_ok_and(|value| value.get(key).is_some_and(|value| !value.is_null()))
+        };
+        let (kind, help) = if text.lines().next().is_some_and(|line| has(line, "fragsim_trace")) {
+            ("a trace", format!("a scenario names it: {{\"trace\": {{\"file\": {}}}}}", Value::from(name)))
+        } else if has(text, "runs") {
+            ("a result", "the scenario that it came from is in it, as `scenario.resolved`".to_owned())
+        } else {
+            return None;
+        };
+        Some(Diagnostic::new(format!("this is {kind}, not a scenario")).in_file(name).help(help))
     }
 
     /// A newer format gets a clear word before any of its keys is called unknown.
@@ -188,6 +207,9 @@ impl Source {
         let read = |key: &str, file: &str| {
             let text = read_text(&directory.join(file), "a snapshot", MAX_SNAPSHOT);
             text.map_err(|error| {
+                if error.path.is_some() {
+                    return error; // It has a place in the snapshot itself.
+                }
                 let complaint = Complaint { help: error.help, ..Complaint::new(error.message) };
                 self.complain(&path.clone().key(key), complaint)
             })

@@ -122,9 +122,32 @@ fn apply_set(text: &str, value: &mut Value) -> Result<Change, Diagnostic> {
 }
 
 fn change(flag: String, path: JsonPath, new: Value, value: &mut Value) -> Result<Change, Diagnostic> {
+    make_room(value, &path);
     match put(value, &path, new) {
         Ok(()) => Ok(Change { flag, path, text: None }),
         Err(reason) => Err(Diagnostic::new(format!("in `{flag}`: {reason}"))),
+    }
+}
+
+/// Where a scenario takes one of several keys, the one that is set replaces the other.
+fn make_room(value: &mut Value, path: &JsonPath) {
+    let keys: Vec<&str> = path.segments().iter().map_while(Segment::as_key).collect();
+    let (choice, chosen) = match keys.as_slice() {
+        ["sampling", chosen, ..] => (value.pointer_mut("/sampling"), chosen),
+        ["machine", "start", chosen, ..] => (value.pointer_mut("/machine/start"), chosen),
+        ["trace", chosen @ ("file" | "generate"), ..] => {
+            let rivals: &[&str] = if *chosen == "file" { &["generate"] } else { &["file", "repeat", "period"] };
+            if let Some(Value::Object(trace)) = value.get_mut("trace") {
+                rivals.iter().for_each(|rival| drop(trace.remove(*rival)));
+            }
+            return;
+        }
+        _ => return,
+    };
+    match choice {
+        Some(Value::Object(object)) => object.retain(|key, _| key == chosen),
+        Some(name @ Value::String(_)) => *name = Value::Object(Map::new()),
+        _ => {}
     }
 }
 
@@ -168,6 +191,22 @@ mod tests {
         assert_eq!(
             set("{\"seed\": 1}", &changes).unwrap(),
             r#"{"a":{"b":{"c":"x"}},"list":[null,"a=b"],"machine":{"memory":"128GiB"},"seed":7}"#
+        );
+    }
+
+    #[test]
+    fn a_choice_replaces_the_other_one() {
+        let text =
+            r#"{"machine":{"start":"fresh"},"sampling":{"points":5},"trace":{"file":"t","period":"3s","repeat":2}}"#;
+        let changes = ["machine.start.aged=month", "sampling.every=1s", "trace.generate.duration=1h"];
+        assert_eq!(
+            set(text, &changes).unwrap(),
+            r#"{"machine":{"start":{"aged":"month"}},"sampling":{"every":"1s"},"trace":{"generate":{"duration":"1h"}}}"#
+        );
+        let changes = ["trace.file=u", "sampling.points=7"];
+        assert_eq!(
+            set(text, &changes).unwrap(),
+            r#"{"machine":{"start":"fresh"},"sampling":{"points":7},"trace":{"file":"u","period":"3s","repeat":2}}"#
         );
     }
 

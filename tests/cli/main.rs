@@ -1,5 +1,6 @@
 //! The program as a user meets it: arguments in, exit code, standard output and standard error out.
 
+mod extremes;
 mod formats;
 mod place;
 mod results;

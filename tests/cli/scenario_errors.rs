@@ -150,6 +150,20 @@ fn files_that_are_no_scenario_are_named() {
     assert!(of(&["run", &long]).contains("file name too long"));
 }
 
+#[test]
+fn other_files_of_the_program_are_recognised() {
+    let place = Place::new();
+    place.write("t.jsonl", "{\"fragsim_trace\":1}\n{\"time_ns\":0,\"load\":{\"id\":1,\"image_bytes\":[9]}}\n");
+    place.write("s.json", "{\"trace\": {\"file\": \"t.jsonl\"}}");
+    let trace = refused(&place.run(&["run", "t.jsonl"]));
+    assert!(trace.starts_with("error: this is a trace, not a scenario\n--> t.jsonl\n"), "{trace}");
+    assert!(trace.contains("help: a scenario names it: {\"trace\": {\"file\": \"t.jsonl\"}}"), "{trace}");
+    assert_eq!(place.run(&["run", "s.json", "--output", "r.json"]).code, Some(0));
+    assert!(refused(&place.run(&["run", "r.json"])).starts_with("error: this is a result, not a scenario\n"));
+    assert!(refused(&place.run(&["trace", "import", "t.jsonl"])).starts_with("error: this is a trace already\n"));
+    assert!(refused(&place.run(&["trace", "check", "s.json"])).starts_with("error: this is not a trace: "));
+}
+
 #[cfg(unix)]
 #[test]
 fn a_file_without_permission_is_named() {

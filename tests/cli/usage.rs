@@ -15,6 +15,7 @@ fn wrong_usage_ends_with_2_and_says_what_is_right() {
         (&["run"], "<SCENARIO>"),
         (&["run", "s.json", "--sed", "1"], "a similar argument exists: '--s"),
         (&["run", "s.json", "--seed", "x"], "invalid value 'x' for '--seed <N>'"),
+        (&["run", "s.json", "--seed", "-1"], "invalid value '-1' for '--seed <N>'"),
         (&["run", "s.json", "--threads", "0"], "invalid value '0' for '--threads <N>'"),
         (&["run", "s.json", "--format", "xml"], "[possible values: table, json, csv, md]"),
         (&["list", "kernel"], "a similar value exists: 'kernels'"),

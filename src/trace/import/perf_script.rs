@@ -29,6 +29,9 @@ const MAX_LINE_BYTES: usize = 1 << 20;
 /// First bytes of a perf.data file, which users may well take for its text.
 const PERF_DATA_MAGIC: &[u8] = b"PERFILE2";
 
+/// How traces of fragsim begin, which users may well import again.
+const TRACE_START: &[u8] = b"{\"fragsim_trace\"";
+
 /// Reads the text; `name` is what errors call it. Times count from the first event.
 pub fn from_perf_script(
     name: &str,
@@ -64,6 +67,9 @@ fn next_line(text: &mut impl BufRead, line: &mut Vec<u8>) -> Result<bool, Box<Di
         Err(error) => Err(Box::new(describe("read the text", &error))),
         Ok(_) if line.starts_with(PERF_DATA_MAGIC) => {
             wrong("this is a perf.data file, not its text".to_owned(), "print it: perf script --show-bpf-events")
+        }
+        Ok(_) if line.starts_with(TRACE_START) => {
+            wrong("this is a trace already".to_owned(), "use it as it is, or look at it with `fragsim trace stat`")
         }
         Ok(_) if line.len() > MAX_LINE_BYTES => {
             wrong("the line is longer than 1 MiB".to_owned(), "print the recording: perf script --show-bpf-events")
