@@ -1,7 +1,11 @@
 //! Events per second through a whole host: buddy allocator, direct map, companions, text allocator.
 //!
-//! `cargo bench --bench replay`. One thread; the trace is in memory. Half of the events are loads (three quarters under
-//! 2 kB), half unloads in random order, about 2000 programs alive.
+//! `cargo bench --bench replay`. One thread; the trace is in memory. `runqslower` is the recording of the shipped scenario,
+//! started ten thousand times; `mix` has loads of 40 bytes to 6 kB and unloads in random order, about 2000 programs alive.
+//!
+//! What bounds it (callgrind and perf): for `mix` the per-CPU page lists and the look-ups of freed frames (a program of
+//! 6 kB comes with 25 pages of its own and of scratch), then the tree over the chunks of a pack; for `runqslower` that
+//! tree, whose nine levels change with every load and unload of a small program in a nearly empty pack.
 
 use std::hint::black_box;
 
@@ -12,8 +16,8 @@ use fragsim::memory::{MemoryLayout, StartState};
 use fragsim::replay::{Contender, Observing, Sampling, replay};
 use fragsim::rng::{Component, Stream};
 use fragsim::text_alloc::{Policy, PolicyOptions};
-use fragsim::trace::{Event, EventKind, Images, InMemory, Load, ProgId};
-use fragsim::units::{Bytes, PageSize, SimTime};
+use fragsim::trace::{Event, EventKind, EventSource, Images, InMemory, Load, ProgId, Repeated};
+use fragsim::units::{Bytes, PageSize, SimDuration, SimTime};
 
 const EVENTS: u64 = 1_000_000;
 const ALIVE: usize = 2000;
@@ -39,9 +43,23 @@ fn trace() -> Vec<Event> {
     events
 }
 
+/// The recorded start of runqslower, every 3 s.
+fn recorded() -> Vec<Event> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/traces/runqslower.jsonl");
+    let period = SimDuration::from_millis(3000);
+    let mut source = Repeated::of_file(path, 10_000, Some(period)).expect("the shipped trace is right");
+    let mut events = Vec::new();
+    while source.next_batch(&mut events, 65_536).expect("the shipped trace is right") > 0 {}
+    events
+}
+
 fn replays(c: &mut Criterion) {
+    replay_trace(c, "mix", &trace());
+    replay_trace(c, "runqslower", &recorded());
+}
+
+fn replay_trace(c: &mut Criterion, name: &str, events: &[Event]) {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("a thread can be started");
-    let events = trace();
     let layout = MemoryLayout::server(Bytes::new(64 << 30), 1).expect("64 GiB is a machine");
     let host = HostSetup {
         release: Release::named(Release::DEFAULT).expect("the default exists"),
@@ -54,12 +72,12 @@ fn replays(c: &mut Criterion) {
         run: 0,
     };
     let observing = Observing { sampling: Sampling::Points(200), view: CounterView::Mapped };
-    let mut group = c.benchmark_group("replay");
-    group.throughput(Throughput::Elements(EVENTS)).sample_size(10);
+    let mut group = c.benchmark_group(name);
+    group.throughput(Throughput::Elements(events.len() as u64)).sample_size(10);
     for policy in Policy::ALL {
         group.bench_function(policy.name(), |bencher| {
             bencher.iter_batched(
-                || (InMemory::new(events.clone()), policy.build(PolicyOptions::default())),
+                || (InMemory::new(events.to_vec()), policy.build(PolicyOptions::default())),
                 |(mut source, text)| {
                     let contenders = vec![Contender { host: host.clone(), text }];
                     let outcome = pool.install(|| replay(contenders, &mut source, observing, &|_| {}));
