@@ -1,5 +1,14 @@
 //! fragsim replays load and unload traces of BPF programs through a model of
 //! physical memory, the kernel's direct map and its text allocators.
+//!
+//! The rooms, in the order in which data flows through them:
+//!
+//! - [`scenario`] reads what is to be compared; [`trace`] reads, makes and checks the events.
+//! - [`replay`] gives each allocator a host of its own and lets the events happen to it.
+//! - [`kernel`] is such a host: [`memory`] (the page allocator), [`direct_map`] (the entries that split) and one of
+//!   [`text_alloc`] (the policies), put together as a kernel release does.
+//! - [`result`] is what came out, [`report`] shows it, [`cli`] is the program around all of it.
+//! - [`units`], [`rng`], [`diagnostics`], [`json`] and [`files`] serve the others and know none of them.
 
 pub mod cli;
 pub mod diagnostics;

@@ -105,6 +105,34 @@ fn bulk_equals_page_by_page() {
 }
 
 #[test]
+fn borrowed_pages_leave_what_taking_and_giving_them_leaves() {
+    for rules in all_eras() {
+        for start in [StartState::Fresh, StartState::Aged(Aged::month())] {
+            let layout = MemoryLayout::server(Bytes::new(16 << 30), 1).unwrap();
+            let mut memory = memory_of(&layout, &start, rules, 1, 1);
+            let mut held = Vec::new();
+            for pages in [1, 2, 7, 30, 1, 64, 3, 200, 11, 5] {
+                held.push(memory.alloc_page(U).unwrap());
+                let mut by_hand = memory.clone();
+                let mut runs = Vec::new();
+                by_hand.alloc_bulk(pages, U, &mut runs).unwrap();
+                runs.iter().flat_map(|run| run.iter()).for_each(|pfn| by_hand.free_page(pfn));
+                memory.borrow_pages(pages, U).unwrap();
+                memory.check().unwrap();
+                let next = |memory: &Memory| -> Vec<Pfn> {
+                    let mut copy = memory.clone();
+                    (0..300).map(|_| copy.alloc_page(U).unwrap()).collect()
+                };
+                assert_eq!(next(&memory), next(&by_hand), "{pages} pages, {rules:?}");
+                if pages > 10 {
+                    held.drain(..2).for_each(|pfn| memory.free_page(pfn));
+                }
+            }
+        }
+    }
+}
+
+#[test]
 fn an_array_is_a_bulk_while_whole_pageblocks_are_left() {
     for rules in all_eras() {
         let (mut bulk, mut array) = (guest(4, rules), guest(4, rules));
