@@ -32,14 +32,20 @@ impl Memory {
                     break;
                 }
             }
-            match self.alloc_page(kind) {
-                Ok(pfn) => append(runs, before, PfnRange::with_len(pfn, 1)),
-                Err(error) => {
-                    self.give_back(runs, before);
-                    return Err(error);
-                }
-            }
+            self.append_page(kind, runs, before)?;
             left -= 1;
+        }
+        Ok(())
+    }
+
+    /// One more single page behind those from `before` on; without it, these are all given back.
+    fn append_page(&mut self, kind: MigrateType, runs: &mut Vec<PfnRange>, before: usize) -> Result<(), OutOfMemory> {
+        match self.alloc_page(kind) {
+            Ok(pfn) => append(runs, before, PfnRange::with_len(pfn, 1)),
+            Err(error) => {
+                self.give_back(runs, before);
+                return Err(error);
+            }
         }
         Ok(())
     }
@@ -55,7 +61,7 @@ impl Memory {
         }
         let mut runs = Vec::new();
         self.alloc_bulk(pages, kind, &mut runs)?;
-        runs.into_iter().for_each(|run| run.iter().for_each(|pfn| self.free_page(pfn)));
+        self.give_back(&mut runs, 0);
         Ok(())
     }
 
@@ -75,13 +81,7 @@ impl Memory {
             });
             left -= taken;
             if taken == 0 {
-                match self.alloc_page(kind) {
-                    Ok(pfn) => append(runs, before, PfnRange::with_len(pfn, 1)),
-                    Err(error) => {
-                        self.give_back(runs, before);
-                        return Err(error);
-                    }
-                }
+                self.append_page(kind, runs, before)?;
                 left -= 1;
             }
         }
