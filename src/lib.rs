@@ -15,6 +15,7 @@ pub mod diagnostics;
 pub mod direct_map;
 pub mod files;
 pub mod json;
+pub mod judge;
 pub mod kernel;
 pub mod memory;
 pub mod recording;
