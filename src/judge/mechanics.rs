@@ -1,6 +1,8 @@
 //! Mechanics: frames given, everything that happens to the direct map compared.
 
-use super::areas::{self, NewArea};
+use rustc_hash::FxHashMap;
+
+use super::areas::{self, NewArea, NewModule};
 use super::boot::judge_boot;
 use super::movement::{CounterMove, Movement};
 use super::programs::{Key, Programs};
@@ -8,8 +10,8 @@ use super::rivals::Truth;
 use super::subject::{Subject, SubjectError};
 use super::verdict::{Disagreement, Scores, Verdict};
 use crate::direct_map::{CounterView, DirectMap, DirectMapCounters, Leaf};
-use crate::kernel::GivenKernel;
-use crate::recording::{Counters, LayoutRange, LayoutTime, Operation, Record, Recording, Seen};
+use crate::kernel::{GivenKernel, MapCall};
+use crate::recording::{Counters, Image, LayoutRange, LayoutTime, Operation, Record, Recording, Seen, Walk};
 use crate::units::{PageSize, PfnRange};
 
 /// One step under the judge.
@@ -25,8 +27,12 @@ pub struct StepView<'a> {
     pub model: Movement,
     /// What the model of one line did.
     pub one_line: Movement,
+    /// The model's calls that changed the direct map, or tried to.
+    pub calls: Vec<MapCall>,
     /// What else is worth telling, a sentence each.
     pub notes: Vec<String>,
+    /// Whether the model was told where pages stood that no walk has seen, because something broke there.
+    pub is_inferred: bool,
 }
 
 impl StepView<'_> {
@@ -54,9 +60,11 @@ pub fn mechanics(recording: &Recording) -> Result<Verdict, SubjectError> {
 pub fn mechanics_with(recording: &Recording, subject: &Subject, mut show: impl FnMut(&StepView<'_>)) -> Verdict {
     let mut verdict = Verdict {
         kernel: recording.header.kernel.clone(),
+        experiment: recording.header.experiment.clone(),
         name: recording.header.name.clone(),
         boot: judge_boot(recording),
         model: Scores::default(),
+        inferred: 0,
         null: Scores::default(),
         one_line: Scores::default(),
         first: None,
@@ -66,6 +74,7 @@ pub fn mechanics_with(recording: &Recording, subject: &Subject, mut show: impl F
         let view = bench.step(step, record);
         let changed = view.is_changed();
         verdict.model.count(view.agrees(), changed);
+        verdict.inferred += u64::from(view.is_inferred);
         verdict.null.count(view.kernel.is_still(), changed);
         verdict.one_line.count(view.kernel == view.one_line, changed);
         if !view.agrees() && verdict.first.is_none() {
@@ -89,9 +98,10 @@ struct Bench<'a> {
     truth: Truth,
     counters: Counters,
     modelled: DirectMapCounters,
-    module_sizes: rustc_hash::FxHashMap<&'a str, u64>,
+    module_sizes: FxHashMap<&'a str, u64>,
     modules: Vec<&'a str>,
     notes: Vec<String>,
+    is_inferred: bool,
 }
 
 impl<'a> Bench<'a> {
@@ -102,7 +112,7 @@ impl<'a> Bench<'a> {
         let truth = Truth::new(map.clone());
         let text = subject.text_allocator();
         let mut kernel = GivenKernel::new(subject.release, text, map, subject.nodes, subject.boot_program);
-        let _ = (kernel.take_opened(), kernel.take_changes());
+        let _ = (kernel.take_opened(), kernel.take_changes(), kernel.take_calls());
         let modelled = kernel.map().counters(CounterView::Kernel);
         Self {
             kernel,
@@ -113,6 +123,7 @@ impl<'a> Bench<'a> {
             module_sizes: areas::module_sizes(recording),
             modules: Vec::new(),
             notes: Vec::new(),
+            is_inferred: false,
         }
     }
 
@@ -121,7 +132,10 @@ impl<'a> Bench<'a> {
         let changes = record.walk.as_ref().map_or(&[][..], |walk| &walk.areas);
         let gone = areas::gone(changes);
         self.programs.settle(&mut self.kernel, &gone);
-        self.operate(&record.operation, areas::mapped(changes));
+        match (&record.operation, &record.walk) {
+            (Operation::ModuleLoad { name, errno: None }, Some(walk)) => self.load_module(name, walk),
+            (operation, _) => self.operate(operation, areas::mapped(changes)),
+        }
         self.programs.settle(&mut self.kernel, &gone);
         for request in self.kernel.take_refused() {
             self.notes.push(format!("the model opens an area of {} pages, the kernel does not", request.pages));
@@ -143,7 +157,16 @@ impl<'a> Bench<'a> {
             }
             None => (Movement { counters: moved, ..Movement::default() }, Movement::default()),
         };
-        let view = StepView { step, record, kernel, model, one_line, notes: std::mem::take(&mut self.notes) };
+        let view = StepView {
+            step,
+            record,
+            kernel,
+            model,
+            one_line,
+            calls: self.kernel.take_calls(),
+            notes: std::mem::take(&mut self.notes),
+            is_inferred: std::mem::take(&mut self.is_inferred),
+        };
         if !view.agrees() && walk.is_some() {
             // Later steps are judged by themselves, from where the kernel is.
             self.kernel.replace_map(self.truth.map().clone());
@@ -153,11 +176,6 @@ impl<'a> Bench<'a> {
     }
 
     fn operate(&mut self, operation: &'a Operation, new: Vec<NewArea>) {
-        match operation {
-            Operation::ModuleLoad { name, errno: None } => return self.load_module(name, new),
-            Operation::ModuleUnload { name, errno: None } => self.unload_module(name),
-            _ => {}
-        }
         let adopt = areas::is_unannounced(operation);
         let (foreign, own): (Vec<NewArea>, Vec<NewArea>) =
             new.into_iter().partition(|area| adopt && area.is_executable());
@@ -169,27 +187,41 @@ impl<'a> Bench<'a> {
             Operation::UnloadAll { .. } => self.programs.drop_all(true),
             Operation::TracedClose { file } => self.programs.drop_one(Key::File(*file)),
             Operation::TracedEnd => self.programs.drop_all(false),
+            Operation::ModuleUnload { name, errno: None } => self.unload_module(name),
             _ => {}
         }
-        foreign.into_iter().for_each(|area| self.programs.adopt(&mut self.kernel, area.given));
+        for area in foreign {
+            let read_only = area.is_read_only();
+            self.programs.adopt(&mut self.kernel, area.given, read_only);
+        }
         self.note_unused();
     }
 
-    fn load(&mut self, key: Key, image: Option<&crate::recording::Image>) {
+    fn load(&mut self, key: Key, image: Option<&Image>) {
         if let Some(image) = image {
             self.programs.load(&mut self.kernel, key, image);
         }
     }
 
-    fn load_module(&mut self, name: &'a str, new: Vec<NewArea>) {
+    fn load_module(&mut self, name: &'a str, walk: &Walk) {
         let id = self.modules.iter().position(|known| *known == name).unwrap_or(self.modules.len());
         if id == self.modules.len() {
             self.modules.push(name);
         }
-        let (load, given) = areas::module(id as u64, new, self.module_sizes.get(name).copied());
-        self.kernel.give(given);
+        let total = self.module_sizes.get(name).copied();
+        let mut module = NewModule::new(id as u64, areas::mapped(&walk.areas), total);
+        let hidden = areas::unexplained(&walk.split_2m, &walk.areas);
+        if !hidden.is_empty() {
+            self.is_inferred = true;
+            self.notes.push(format!(
+                "no area stands on the split blocks {hidden:?}: taken for pages of the module's initialisation, which are \
+                 freed before the walk"
+            ));
+        }
+        module.add_init_pages(&hidden);
+        self.kernel.give(module.given);
         // An area that is missing is noted with the others that were refused.
-        self.kernel.load_module(&load).ok();
+        self.kernel.load_module(&module.load).ok();
         let _ = self.kernel.take_opened();
         self.note_unused();
     }

@@ -6,6 +6,7 @@
 
 mod areas;
 mod boot;
+mod explain;
 mod mechanics;
 mod movement;
 mod programs;
@@ -14,6 +15,7 @@ mod subject;
 mod verdict;
 
 pub use boot::{BootVerdict, judge_boot};
+pub use explain::explain;
 pub use mechanics::{StepView, mechanics, mechanics_with};
 pub use movement::{CounterMove, Movement};
 pub use subject::{Fault, Subject, SubjectError};

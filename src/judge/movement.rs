@@ -137,7 +137,7 @@ fn list(f: &mut fmt::Formatter<'_>, what: &str, items: &[String]) -> fmt::Result
 }
 
 impl fmt::Display for Movement {
-    /// `splits 2 MiB block 2057; frame 1053373 rw to ro; DirectMap4k +2048 kB, DirectMap2M -2048 kB`.
+    /// `splits 2 MiB blocks 2057; permissions of frames 1053373 (1) rw to ro; DirectMap4k +2048 kB, DirectMap2M -2048 kB`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_still() {
             return f.write_str("nothing");
@@ -148,7 +148,7 @@ impl fmt::Display for Movement {
             if !splits.is_empty() {
                 next(f)?;
                 let items: Vec<String> = splits.iter().map(ToString::to_string).collect();
-                list(f, &format!("splits {} {size}:", splits.len()), &items)?;
+                list(f, &format!("splits {size}"), &items)?;
             }
         }
         if self.collapsed > 0 {

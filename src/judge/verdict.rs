@@ -75,12 +75,17 @@ pub struct Disagreement {
 pub struct Verdict {
     /// The recorded kernel.
     pub kernel: String,
+    /// The experiment, such as `E3`.
+    pub experiment: String,
     /// The recording's name: experiment, variant, memory.
     pub name: String,
     /// The direct map at boot.
     pub boot: BootVerdict,
     /// The model.
     pub model: Scores,
+    /// Steps in which the model was told where pages stood that no walk has seen, because something broke there: those of
+    /// a module's initialisation, which are freed before the walk.
+    pub inferred: u64,
     /// A model that never changes anything.
     pub null: Scores,
     /// A model that is told every change of permissions, and splits the large entries that one covers in part.

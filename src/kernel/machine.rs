@@ -224,7 +224,7 @@ impl Machine {
     #[inline]
     pub(super) fn change(&mut self, run: PfnRange, change: PermChange, walk: Walk) -> Change {
         if let Some(given) = &mut self.given {
-            given.note(&self.map, run);
+            given.note(&self.map, run, change, walk);
             return self.map.change(run, change, walk);
         }
         let done = self.map.change(run, change, walk);

@@ -18,7 +18,7 @@ mod users;
 use rustc_hash::FxHashMap;
 
 pub use boot::HostSetup;
-pub use given::{ForeignArea, GivenArea, GivenKernel, MapChanges, PermMove};
+pub use given::{ForeignArea, GivenArea, GivenKernel, MapCall, MapChanges, PermMove};
 pub use program::Program;
 pub use release::{Frees, Modules, PageEra, Release, Trampolines, TrapFill, Vmalloc, release_names};
 
