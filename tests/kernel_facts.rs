@@ -6,7 +6,7 @@
 use fragsim::direct_map::{CounterView, DirectMapCounters};
 use fragsim::kernel::{HostSetup, Kernel, Observation, Release};
 use fragsim::memory::{MemoryLayout, StartState};
-use fragsim::text_alloc::{GiveBack, Policy, PolicyOptions};
+use fragsim::text_alloc::{HugeGiveBack, Policy, PolicyOptions};
 use fragsim::trace::{EventKind, GivePattern, Images, Load, MemoryGive, MemoryKind, MemoryTake, ModuleLoad, ProgId};
 use fragsim::units::{Bytes, Order, PageSize};
 
@@ -182,7 +182,7 @@ fn a_block_given_back_whole_is_used_again_and_single_pages_are_not() {
         churn(&mut host);
         host.splits().0
     };
-    let (blocks, pages) = (run(GiveBack::Blocks), run(GiveBack::Pages));
+    let (blocks, pages) = (run(HugeGiveBack::Block), run(HugeGiveBack::Pages));
     assert!((5..=8).contains(&blocks), "{blocks}");
     assert!((25..=30).contains(&pages), "{pages}");
     let mut fixed = Host::with("6.1", Policy::Pack2mFixed, PolicyOptions::default(), true);
