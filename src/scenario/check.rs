@@ -21,8 +21,8 @@ pub const MAX_CPUS: u32 = 8192;
 pub const MAX_RANGES: usize = 1024;
 /// Most allocators in one scenario.
 pub const MAX_ALLOCATORS: usize = 64;
-/// Most samples in a series.
-pub const MAX_POINTS: u32 = 100_000;
+/// Most samples that a scenario can ask for in a series; more than a plot shows, and a few MB of result.
+pub const MAX_POINTS: u32 = 10_000;
 /// Longest name of a scenario, and longest label of an allocator, in bytes.
 pub const MAX_NAME_BYTES: usize = 100;
 
@@ -421,7 +421,7 @@ mod tests {
 
     #[test]
     fn the_rest_has_limits_too() {
-        assert_eq!(with(r#""sampling": {"points": 1}"#), ["sampling.points: a series has from 2 to 100000 points"]);
+        assert_eq!(with(r#""sampling": {"points": 1}"#), ["sampling.points: a series has from 2 to 10000 points"]);
         assert_eq!(with(r#""sampling": {"every": "0s"}"#), ["sampling.every: the time between two samples is 0"]);
         let aged =
             r#""machine": {"start": {"aged": {"used_percent": 100, "unmovable_percent": 96, "scatter_percent": 101}}}"#;

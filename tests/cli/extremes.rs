@@ -42,7 +42,7 @@ fn hosts_of_every_size_and_shape_are_simulated() {
         &["seed=18446744073709551615"],
         &["sampling.every=1ns"],
         &["sampling.every=584years"],
-        &["sampling.points=100000"],
+        &["sampling.points=10000"],
         &["trace.repeat=1000", "trace.period=1ns"],
     ] {
         let ended = run(&place, changes);
@@ -63,6 +63,7 @@ fn values_beyond_the_edge_are_refused() {
         ("machine.start.aged.used_percent=100", "from 0 to 99 percent"),
         ("machine.ranges=[]", "from 1 to 1024 ranges"),
         (r#"machine.ranges=[{"start":"64TiB","size":"4GiB"}]"#, "the range ends above 64TiB"),
+        ("sampling.points=10001", "from 2 to 10000 points"),
         ("sampling.every=0s", "the time between two samples is 0"),
         ("sampling={}", "exactly one key belongs here"),
         ("trace.repeat=1000000000000", "`repeat` needs a `period`"),
