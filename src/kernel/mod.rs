@@ -20,7 +20,7 @@ pub use program::Program;
 pub use release::{Frees, Modules, PageEra, Release, Trampolines, TrapFill, Vmalloc, release_names};
 
 use crate::direct_map::{CallEnd, CounterView, DirectMapCounters, Flushes, Leaf, PermChange, Walk};
-use crate::memory::MemoryError;
+use crate::memory::{MemoryError, OutOfMemory};
 use crate::text_alloc::{ImageBytes, NoText, TextAllocator, TextUsage};
 use crate::trace::{EventKind, Load, Permission, ProgId, SetMemory};
 use companions::Companions;
@@ -150,7 +150,9 @@ impl Kernel {
             EventKind::TrampolineDetach { id } => self.trampolines.remove(*id),
             EventKind::MemoryTake(take) => {
                 let Machine { users, memory, .. } = machine;
-                users.take(memory, take).map_err(|error| NoText { pages: take.pages, free_pages: error.free_pages })?;
+                let no_text =
+                    |error: OutOfMemory| NoText { pages: take.pages, order: error.order, free_pages: error.free_pages };
+                users.take(memory, take).map_err(no_text)?;
                 None
             }
             EventKind::MemoryGive(given) => {
