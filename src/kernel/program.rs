@@ -11,6 +11,8 @@ use crate::trace::Load;
 #[derive(Clone, Debug)]
 pub struct Program {
     body: Body,
+    /// The CPU that it was loaded on.
+    cpu: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -30,6 +32,7 @@ impl Program {
         companions: &mut Companions,
         text: &mut dyn TextAllocator,
         load: &Load,
+        cpu: u32,
     ) -> Result<Self, NoText> {
         let insns = insns_of(load.insns, load.images.total());
         let body = match load.images.as_slice() {
@@ -41,7 +44,7 @@ impl Program {
             }
             images => Self::several(machine, companions, text, images, insns)?,
         };
-        Ok(Self { body })
+        Ok(Self { body, cpu })
     }
 
     /// With bpf-to-bpf calls the images are made while the verifier still holds its scratch.
@@ -70,6 +73,11 @@ impl Program {
         companions.borrow_scratch(machine, insns)?;
         machine.protect(area, pages, TextPerms::ReadOnly);
         Ok(Body::Interpreted(area))
+    }
+
+    /// The CPU that it was loaded on.
+    pub(super) const fn cpu(&self) -> u32 {
+        self.cpu
     }
 
     /// How many images the program has.
