@@ -10,7 +10,7 @@ const FILE_LINES: usize = 450;
 const FUNCTION_LINES: usize = 60;
 
 /// Which rooms a room may import from. A room that is not listed is an error.
-const ROOMS: [(&str, &[&str]); 15] = [
+const ROOMS: [(&str, &[&str]); 17] = [
     ("units", &[]),
     ("rng", &[]),
     ("diagnostics", &[]),
@@ -22,12 +22,26 @@ const ROOMS: [(&str, &[&str]); 15] = [
     ("trace", &["units", "rng", "diagnostics", "json", "files"]),
     ("kernel", &["units", "rng", "memory", "direct_map", "text_alloc", "trace"]),
     ("replay", &["units", "memory", "direct_map", "text_alloc", "trace", "kernel"]),
+    ("result", &["units", "diagnostics", "json", "files"]),
+    ("compare", &["result"]),
+    ("check", &["units", "json", "result"]),
     (
         "scenario",
-        &["units", "diagnostics", "json", "files", "memory", "direct_map", "text_alloc", "trace", "kernel", "replay"],
+        &[
+            "units",
+            "diagnostics",
+            "json",
+            "files",
+            "memory",
+            "direct_map",
+            "text_alloc",
+            "trace",
+            "kernel",
+            "replay",
+            "check",
+        ],
     ),
-    ("result", &["units", "diagnostics", "json", "files"]),
-    ("report", &["units", "result"]),
+    ("report", &["units", "diagnostics", "result", "compare", "check"]),
     (
         "cli",
         &[
@@ -42,8 +56,10 @@ const ROOMS: [(&str, &[&str]); 15] = [
             "trace",
             "kernel",
             "replay",
-            "scenario",
             "result",
+            "compare",
+            "check",
+            "scenario",
             "report",
         ],
     ),
