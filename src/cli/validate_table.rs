@@ -95,7 +95,8 @@ fn totals(verdicts: &[Named]) -> Grid {
     let head = ["", "checked", "model agrees", "", "null model", "one-line model"];
     let row = |name: &str, of: fn(Scores) -> Score| {
         let (model, null, one_line) = (of(model), of(null), of(one_line));
-        let cells = [model.of.to_string(), model.agreeing.to_string(), percent(model), percent(null), percent(one_line)];
+        let cells =
+            [model.of.to_string(), model.agreeing.to_string(), percent(model), percent(null), percent(one_line)];
         std::iter::once(name.to_owned()).chain(cells).collect::<Vec<String>>()
     };
     let boots = verdicts.iter().filter(|(_, it)| it.boot.agrees()).count() as u64;

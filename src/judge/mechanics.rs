@@ -234,7 +234,8 @@ impl<'a> Bench<'a> {
 
     fn note_unused(&mut self) {
         for area in self.kernel.take_unused() {
-            let note = format!("the kernel maps {} pages at {:#x} that the model does not ask for", area.pages, area.name);
+            let note =
+                format!("the kernel maps {} pages at {:#x} that the model does not ask for", area.pages, area.name);
             self.notes.push(note);
         }
     }

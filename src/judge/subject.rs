@@ -4,7 +4,7 @@ use thiserror::Error;
 
 use crate::kernel::Release;
 use crate::recording::Header;
-use crate::text_alloc::{GiveBack, Policy, PolicyOptions, TextAllocator};
+use crate::text_alloc::{HugeGiveBack, Policy, PolicyOptions, TextAllocator};
 
 /// The model's counterpart of a recorded kernel.
 #[derive(Clone, Copy, Debug)]
@@ -40,14 +40,14 @@ pub struct SubjectError {
 
 /// The patched kernels: the name of the variant, its text allocator, how packs of huge pages go back, and the release
 /// that the tree is.
-const VARIANTS: [(&str, Policy, GiveBack); 7] = [
-    ("G0", Policy::PerProg, GiveBack::Release),
-    ("G1", Policy::Pack2m, GiveBack::Blocks),
-    ("G1split", Policy::Pack2m, GiveBack::Pages),
-    ("G1fix", Policy::Pack2mFixed, GiveBack::Pages),
-    ("G2", Policy::Pack4k, GiveBack::Release),
-    ("G3", Policy::PackVmalloc, GiveBack::Release),
-    ("G3-unpatched", Policy::PackVmalloc, GiveBack::Release),
+const VARIANTS: [(&str, Policy, HugeGiveBack); 7] = [
+    ("G0", Policy::PerProg, HugeGiveBack::Block),
+    ("G1", Policy::Pack2m, HugeGiveBack::Block),
+    ("G1split", Policy::Pack2m, HugeGiveBack::Pages),
+    ("G1fix", Policy::Pack2mFixed, HugeGiveBack::Pages),
+    ("G2", Policy::Pack4k, HugeGiveBack::Block),
+    ("G3", Policy::PackVmalloc, HugeGiveBack::Block),
+    ("G3-unpatched", Policy::PackVmalloc, HugeGiveBack::Block),
 ];
 
 /// Major and minor version at the start of a release name.

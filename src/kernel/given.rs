@@ -14,7 +14,7 @@ use crate::memory::{Memory, MemoryLayout, MemorySetup, StartState};
 use crate::rng::{Component, Stream};
 use crate::text_alloc::{AreaRequest, Areas, Backing, GiveBack, ImageBytes, NoText, Slot, TextAllocator, TextPerms};
 use crate::trace::ModuleLoad;
-use crate::units::{Bytes, PAGES_PER_1G, PAGES_PER_2M, PageSize, Pfn, PfnRange};
+use crate::units::{Bytes, Order, PAGES_PER_1G, PAGES_PER_2M, PageSize, Pfn, PfnRange};
 
 /// An area of the kernel's module range that an operation opens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,7 +45,7 @@ impl Given {
     pub(super) fn take(&mut self, request: AreaRequest) -> Result<Area, NoText> {
         let Some(at) = self.waiting.iter().position(|area| area.pages == request.pages) else {
             self.refused.push(request);
-            return Err(NoText { pages: request.pages, free_pages: 0 });
+            return Err(NoText { pages: request.pages, order: Order::ZERO, free_pages: 0 });
         };
         let area = self.waiting.remove(at);
         self.opened.push(area.name);
