@@ -6,11 +6,13 @@
 use super::allocator::{Memory, OutOfMemory};
 use super::bulk::ARRAY_PAGES;
 use super::migrate::MigrateType;
+use super::pcp::pfn_of;
 
 /// Pages that [`Memory::lend`] has lent.
 #[derive(Debug)]
 #[must_use = "the pages are lost unless Memory::take_back gets them"]
 pub struct Lent {
+    /// As they stood on their list.
     pages: Vec<u64>,
     kind: MigrateType,
     zone: u32,
@@ -49,15 +51,13 @@ impl Memory {
 
     /// Takes lent pages back, as [`Memory::free_page`] does with each, in the order in which they were lent.
     pub fn take_back(&mut self, mut lent: Lent) {
-        for pfn in lent.pages.drain(..) {
-            let zone = &mut self.zones[lent.zone as usize];
-            self.held -= 1;
-            if zone.buddy.kind_changes() == lent.seen {
-                zone.free_to(lent.kind, pfn, 0, self.cpu, &self.rules);
-            } else {
-                zone.free(pfn, 0, self.cpu, &self.rules);
-            }
+        let zone = &mut self.zones[lent.zone as usize];
+        self.held -= lent.pages.len() as u64;
+        let left = zone.take_back(&lent.pages, lent.kind, lent.seen, self.cpu, &self.rules);
+        for page in left.iter().rev() {
+            zone.free(pfn_of(*page), 0, self.cpu, &self.rules);
         }
+        lent.pages.clear();
         self.lent_before = lent.pages;
     }
 }

@@ -7,7 +7,7 @@
 //! * [`migrate`]: what a page is used for. [`rules`]: what differs between releases.
 //! * `buddy`: the free lists of one zone, merging, splitting, taking from other types; free blocks whose place is
 //!   drawn only when they are needed.
-//! * `pcp`: the per-CPU lists, each a `pcp_list`. `watermark`: how much a zone keeps back. [`zone`]: all of these together.
+//! * `pcp`: the per-CPU lists. `watermark`: how much a zone keeps back. [`zone`]: all of these together.
 //! * [`allocator`]: the machine: [`Memory`], zone lists, requests; `machine` puts it together, `bulk` takes many pages,
 //!   `lend` takes them for a moment.
 //! * [`start`]: what is free at the start. `text`: free memory in the kernel's own words. `check`: invariants.
@@ -25,7 +25,6 @@ mod machine;
 pub mod memblock;
 pub mod migrate;
 mod pcp;
-mod pcp_list;
 pub mod rules;
 pub mod start;
 mod text;

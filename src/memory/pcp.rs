@@ -3,12 +3,17 @@
 //! A refill appends pages at the tail in the order the buddy hands them out, a request takes the head, a freed page is
 //! put at the head. So fresh pages ascend, and the last freed page is used first.
 
+mod lend;
+mod list;
+
+pub(super) use list::pfn_of;
+
 use super::buddy::{Buddy, End, Fragment, RefillMode};
 use super::migrate::MigrateType;
-use super::pcp_list::PcpList;
 use super::rules::{DrainTarget, PageAllocRules, PcpDrain, PcpOrders, PcpTuning};
 use super::watermark::PcpLimits;
 use crate::units::Order;
+use list::PcpList;
 
 /// Orders 0 to 3 (`PAGE_ALLOC_COSTLY_ORDER`), three types each.
 const LOW_LISTS: usize = 4 * MigrateType::COUNT;
@@ -105,36 +110,6 @@ impl PerCpu {
         self.count -= 1;
         self.note_request();
         Some(pfn)
-    }
-
-    /// Takes single pages and gives them back in the order they were taken, if that changes nothing but their order on
-    /// the list: each comes to stand before the one taken before it. False if nothing was done.
-    pub(super) fn turn_head(&mut self, pages: usize, kind: MigrateType, zone: &PcpZone<'_>) -> bool {
-        let list = &mut self.lists[kind.index()];
-        let full = self.count >= zone.limits.high_min || zone.rules.tuning == PcpTuning::Auto;
-        if full || list.len() < pages {
-            return false;
-        }
-        // A freed page goes to the list of its pageblock's type, which need not be the one it was taken from.
-        if !list.is_home(kind, zone.buddy) && !list.head_is_home(pages, kind, zone.buddy) {
-            return false;
-        }
-        list.turn_head(pages);
-        self.free_factor = self.free_factor.checked_shr(pages as u32).unwrap_or(0);
-        self.free_count = self.free_count.checked_shr(pages as u32).unwrap_or(0);
-        true
-    }
-
-    /// Moves single pages to `into`, as many requests to the bulk allocator would take, if the list has so many and each
-    /// would come back to it; false if nothing was done.
-    pub(super) fn lend(&mut self, pages: usize, kind: MigrateType, buddy: &Buddy, into: &mut Vec<u64>) -> bool {
-        let list = &mut self.lists[kind.index()];
-        if list.len() < pages || !list.is_home(kind, buddy) {
-            return false;
-        }
-        list.take_head(pages, into);
-        self.count -= pages as u32;
-        true
     }
 
     /// A request halves what the next drain takes (`rmqueue_pcplist`).

@@ -238,21 +238,42 @@ impl Zone {
             self.buddy.free(pfn, order, self.buddy.kind(pfn), End::Head);
             return;
         }
+        let kind = self.buddy.release(pfn, 1 << order);
+        let (lists, mut zone) = self.split(cpu, rules);
         // Three calls with a known list each: the CPU foresees the branch and need not wait for the type.
-        match self.buddy.release(pfn, 1 << order) {
-            MigrateType::Unmovable => self.free_to(MigrateType::Unmovable, pfn, order, cpu, rules),
-            MigrateType::Movable => self.free_to(MigrateType::Movable, pfn, order, cpu, rules),
-            MigrateType::Reclaimable => self.free_to(MigrateType::Reclaimable, pfn, order, cpu, rules),
+        let drained = match kind {
+            MigrateType::Unmovable => lists.free(pfn, order, MigrateType::Unmovable, &mut zone),
+            MigrateType::Movable => lists.free(pfn, order, MigrateType::Movable, &mut zone),
+            MigrateType::Reclaimable => lists.free(pfn, order, MigrateType::Reclaimable, &mut zone),
+        };
+        self.note_drain(drained);
+    }
+
+    /// A drain may bring the zone above its high watermark again.
+    #[inline(always)]
+    fn note_drain(&mut self, drained: bool) {
+        if drained && self.below_high && self.passes(0, Mark::High) {
+            self.below_high = false;
         }
     }
 
-    /// Gives a block back through the CPU's list of this type, which is that of its pageblock.
-    #[inline(always)]
-    pub(super) fn free_to(&mut self, kind: MigrateType, pfn: u64, order: usize, cpu: u32, rules: &PageAllocRules) {
-        let (lists, mut zone) = self.split(cpu, rules);
-        if lists.free(pfn, order, kind, &mut zone) && self.below_high && self.passes(0, Mark::High) {
-            self.below_high = false;
+    /// Gives lent pages back through the CPU's list of this type, the last one first, until a pageblock changes its type,
+    /// which makes the number of changes differ from `seen`. The pages that are left.
+    pub(super) fn take_back<'p>(
+        &mut self,
+        mut pages: &'p [u64],
+        kind: MigrateType,
+        seen: u64,
+        cpu: u32,
+        rules: &PageAllocRules,
+    ) -> &'p [u64] {
+        while !pages.is_empty() && self.buddy.kind_changes() == seen {
+            let (lists, mut zone) = self.split(cpu, rules);
+            let (left, drained) = lists.take_back(pages, kind, &mut zone);
+            self.note_drain(drained);
+            pages = left;
         }
+        pages
     }
 
     /// Gives the pages of all CPUs' lists back.

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-use super::buddy::Buddy;
-use super::migrate::MigrateType;
+use crate::memory::buddy::Buddy;
+use crate::memory::migrate::MigrateType;
 use crate::units::PAGES_PER_2M;
 
 /// The type that was noted for a page stands above its frame number.
@@ -12,9 +12,16 @@ const PFN_MASK: u64 = (1 << KIND_SHIFT) - 1;
 /// As `PcpList::seen`: must be looked up again.
 const UNKNOWN: u64 = u64::MAX;
 
-/// The pages of one list, the head at the front.
+/// The frame number of a page on a list.
+#[inline]
+pub(in crate::memory) const fn pfn_of(page: u64) -> u64 {
+    page & PFN_MASK
+}
+
+/// The pages of one list.
 #[derive(Clone, Debug, Default)]
 pub(super) struct PcpList {
+    /// The head at the back, where pages come and go in one step.
     pages: VecDeque<u64>,
     /// Whether every page lies in a pageblock of the list's type, so that it comes back to this list when it is freed.
     /// A page that was freed does when it comes; one from a refill need not; and pageblocks change their type.
@@ -36,31 +43,31 @@ impl PcpList {
 
     /// The first frames of the pages, from the head on.
     pub(super) fn iter(&self) -> impl Iterator<Item = u64> {
-        self.pages.iter().map(|page| page & PFN_MASK)
+        self.pages.iter().rev().map(|page| pfn_of(*page))
     }
 
     /// Puts a freed page of this pageblock type at the head.
     #[inline]
     pub(super) fn push_head(&mut self, pfn: u64, kind: MigrateType) {
-        self.pages.push_front(pfn | (kind.index() as u64) << KIND_SHIFT);
+        self.pages.push_back(pfn | (kind.index() as u64) << KIND_SHIFT);
     }
 
     /// Adds a page from the buddy at the tail.
     pub(super) fn push_tail(&mut self, pfn: u64, kind: MigrateType) {
-        self.pages.push_back(pfn | (kind.index() as u64) << KIND_SHIFT);
+        self.pages.push_front(pfn | (kind.index() as u64) << KIND_SHIFT);
         self.seen = UNKNOWN;
     }
 
     /// Takes the page at the head.
     #[inline]
     pub(super) fn pop_head(&mut self) -> Option<u64> {
-        self.pages.pop_front().map(|page| page & PFN_MASK)
+        self.pages.pop_back().map(pfn_of)
     }
 
     /// Takes the page at the tail, with the type that was noted for it.
     pub(super) fn pop_tail(&mut self) -> Option<(u64, MigrateType)> {
-        let page = self.pages.pop_back()?;
-        Some((page & PFN_MASK, MigrateType::from_index((page >> KIND_SHIFT) as usize)))
+        let page = self.pages.pop_front()?;
+        Some((pfn_of(page), MigrateType::from_index((page >> KIND_SHIFT) as usize)))
     }
 
     /// Whether every page of this list of single pages would come back to it.
@@ -86,15 +93,22 @@ impl PcpList {
     /// Turns the order of the first pages round; there are so many.
     #[inline]
     pub(super) fn turn_head(&mut self, pages: usize) {
-        match self.pages.as_mut_slices().0.get_mut(..pages) {
-            Some(head) => head.reverse(),
-            None => (0..pages / 2).for_each(|page| self.pages.swap(page, pages - 1 - page)),
-        }
+        let rest = self.len() - pages;
+        self.pages.make_contiguous()[rest..].reverse();
     }
 
-    /// Moves the first pages to `into`, the head first; there are so many.
+    /// Moves the first pages to `into`; there are so many. They stand there as here, with the types noted for them.
+    #[inline]
     pub(super) fn take_head(&mut self, pages: usize, into: &mut Vec<u64>) {
-        into.extend(self.pages.drain(..pages).map(|page| page & PFN_MASK));
+        let rest = self.len() - pages;
+        into.extend_from_slice(&self.pages.make_contiguous()[rest..]);
+        self.pages.truncate(rest);
+    }
+
+    /// Puts pages that [`PcpList::take_head`] has moved at the head, the former head first.
+    #[inline]
+    pub(super) fn return_head(&mut self, pages: &[u64]) {
+        self.pages.extend(pages.iter().rev());
     }
 
     /// Bytes of heap behind the list.
