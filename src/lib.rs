@@ -17,6 +17,7 @@ pub mod files;
 pub mod json;
 pub mod kernel;
 pub mod memory;
+pub mod recording;
 pub mod replay;
 pub mod report;
 pub mod result;

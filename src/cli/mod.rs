@@ -11,6 +11,7 @@ mod list;
 mod man;
 mod output;
 mod progress;
+mod recording;
 mod render;
 mod run;
 mod schema;
@@ -57,6 +58,12 @@ enum Command {
     Trace {
         #[command(subcommand)]
         command: TraceCommand,
+    },
+    /// Work with recordings of real kernels
+    #[command(arg_required_else_help = true, after_help = recording::HELP)]
+    Recording {
+        #[command(subcommand)]
+        command: recording::RecordingCommand,
     },
     /// Explain what a scenario can choose from
     #[command(after_help = list::HELP)]
@@ -105,6 +112,7 @@ fn dispatch(command: &Command, messages: Messages) -> Result<u8, Failure> {
     let code = match command {
         Command::Run(args) => run::run(args, &mut out, messages)?,
         Command::Trace { command } => trace(command, &mut out, messages)?,
+        Command::Recording { command } => recording::run(command, &mut out)?,
         Command::List(args) => list::run(args, &mut out)?,
         Command::Schema(args) => schema::run(args, &mut out)?,
         Command::Completions(args) => completions::run(args, &mut Cli::command(), &mut out)?,

@@ -5,7 +5,7 @@ use super::rox_cache::RoxCache;
 use super::users::MemoryUsers;
 use crate::direct_map::{CallEnd, Change, CpaEra, DirectMap, Flushes, PermChange, Walk};
 use crate::memory::{Memory, MigrateType, OutOfMemory};
-use crate::text_alloc::{AreaId, AreaRequest, Areas, Backing, GiveBack, NoText, TextPerms};
+use crate::text_alloc::{AreaId, AreaRequest, Areas, Backing, GiveBack, NoText, PieceId, TextPerms};
 use crate::units::{Order, PAGES_PER_2M, Pfn, PfnRange};
 
 /// How an area is mapped in its own virtual range.
@@ -379,13 +379,13 @@ impl Areas for Machine {
         self.give_back(&area, how);
     }
 
-    fn open_rox(&mut self, pages: u64) -> Result<AreaId, NoText> {
+    fn open_rox(&mut self, pages: u64) -> Result<PieceId, NoText> {
         RoxCache::take(self, pages)
     }
 
-    fn close_rox(&mut self, area: AreaId) {
+    fn close_rox(&mut self, piece: PieceId) {
         // BPF lives in the cache since 7.3, whatever release the host is otherwise.
-        RoxCache::give(self, area, TrapFill::ThroughMapping);
+        RoxCache::give(self, piece, TrapFill::ThroughMapping);
     }
 
     fn possible_nodes(&self) -> u64 {
