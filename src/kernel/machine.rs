@@ -68,7 +68,7 @@ pub(super) struct Machine {
     free_ids: Vec<AreaId>,
     runs: Vec<PfnRange>,
     /// Whether ordinary areas were freed since the last purge.
-    lazy_areas: bool,
+    pub(super) lazy_areas: bool,
 }
 
 /// Memory from `kvmalloc`.
@@ -106,7 +106,7 @@ impl Machine {
     }
 
     /// Repeats a request until it succeeds or there is no page cache left to drop for it.
-    fn with_reclaim<T>(
+    pub(super) fn with_reclaim<T>(
         &mut self,
         pages: u64,
         mut request: impl FnMut(&mut Memory) -> Result<T, OutOfMemory>,
@@ -134,11 +134,6 @@ impl Machine {
         // One by one in 5.10, through the bulk allocator since (`vm_area_alloc_pages`).
         let take = if self.release.pages == PageEra::V5_10 { Memory::alloc_bulk } else { Memory::alloc_array };
         self.with_reclaim(pages, |memory| take(memory, pages, MigrateType::Unmovable, runs))
-    }
-
-    /// Single pages that are taken and given back at once.
-    fn borrow_pages(&mut self, pages: u64) -> Result<(), NoText> {
-        self.with_reclaim(pages, |memory| memory.borrow_pages(pages, MigrateType::Unmovable))
     }
 
     /// Large orders first, each at most as large as what is left; after a failure only smaller ones; single pages for the
@@ -184,19 +179,6 @@ impl Machine {
             Frees::PageByPage => self.free_pages_of(run),
             Frees::ContiguousRuns => self.memory.free_run(run),
         }
-    }
-
-    /// The same pages taken and given back, with nothing in between.
-    #[inline]
-    pub(super) fn vmalloc_and_vfree(&mut self, pages: u64) -> Result<(), NoText> {
-        self.lazy_areas = true;
-        if self.release.vmalloc == Vmalloc::SinglePages && self.release.frees == Frees::PageByPage {
-            return self.borrow_pages(pages);
-        }
-        let mut runs = Vec::new();
-        self.vmalloc(pages, &mut runs)?;
-        runs.into_iter().for_each(|run| self.vfree(run));
-        Ok(())
     }
 
     /// One block from the page allocator if there is one, else a vmalloc area (`kvmalloc`).

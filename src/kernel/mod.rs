@@ -12,6 +12,7 @@ mod modules;
 mod program;
 mod release;
 mod rox_cache;
+mod scratch;
 mod trampolines;
 mod users;
 

@@ -14,7 +14,7 @@ const WORD: u32 = u64::BITS;
 #[derive(Clone, Debug)]
 pub struct ChunkMap {
     /// At the first and the last chunk of each free run its length; 0 at every other chunk.
-    runs: Vec<u32>,
+    lengths: Vec<u32>,
     /// One bit a chunk, set where a free run starts.
     starts: Vec<u64>,
     /// For each word of `starts`, the longest of the runs that start there.
@@ -31,19 +31,20 @@ impl ChunkMap {
         assert!(chunks > 0 && chunks.is_multiple_of(WORD), "a pack has whole words of chunks");
         let words = (chunks / WORD) as usize;
         let mut map = Self {
-            runs: vec![0; chunks as usize],
+            lengths: vec![0; chunks as usize],
             starts: vec![0; words],
             longest: FirstFit::with_places(words),
             taken: 0,
         };
-        map.add_run(0, chunks);
-        map.update(0);
+        map.lengths[0] = chunks;
+        map.lengths[chunks as usize - 1] = chunks;
+        map.list(0, chunks);
         map
     }
 
     /// Chunks in the pack.
     pub fn chunks(&self) -> u32 {
-        self.runs.len() as u32
+        self.lengths.len() as u32
     }
 
     /// Chunks that are taken.
@@ -64,19 +65,17 @@ impl ChunkMap {
             return None;
         }
         let word = self.longest.first(count)?;
-        let (start, length) =
-            self.runs_from(word).find(|(_, length)| *length >= count).expect("a run that long starts in the word");
-        self.remove_run(start, length);
-        self.taken += count;
-        let rest = start + count;
-        if length > count {
-            self.add_run(rest, length - count);
-            if (rest / WORD) as usize != word {
-                // Before the word that lost the run, so that the tree keeps most of its maxima.
-                self.update(rest);
-            }
+        let found = self.runs_from(word).find(|(_, length)| *length >= count);
+        let (start, length) = found.expect("a run that long starts in the word");
+        let (rest, left) = (start + count, length - count);
+        self.lengths[start as usize] = 0;
+        self.lengths[(start + length - 1) as usize] = left;
+        if left > 0 {
+            self.lengths[rest as usize] = left;
+            self.list(rest, left);
         }
-        self.update(start);
+        self.unlist(start, length);
+        self.taken += count;
         Some(start)
     }
 
@@ -89,24 +88,18 @@ impl ChunkMap {
             self.run_up_to(start + count - 1).is_none_or(|(free, length)| free + length <= start),
             "a free chunk was freed"
         );
-        let (mut first, mut end) = (start, start + count);
+        let end = start + count;
         // The chunk before is taken or the last of a free run; the chunk behind is taken or the first of one.
-        if start > 0 && self.runs[start as usize - 1] > 0 {
-            let length = self.runs[start as usize - 1];
-            first -= length;
-            self.remove_run(first, length);
-        }
-        let behind = self.runs.get(end as usize).copied().unwrap_or(0);
+        let before = if start == 0 { 0 } else { std::mem::take(&mut self.lengths[start as usize - 1]) };
+        let behind = self.lengths.get_mut(end as usize).map_or(0, std::mem::take);
+        let (first, length) = (start - before, before + count + behind);
+        self.lengths[first as usize] = length;
+        self.lengths[(first + length - 1) as usize] = length;
+        self.list(first, length);
         if behind > 0 {
-            self.remove_run(end, behind);
-            end += behind;
+            self.unlist(end, behind);
         }
-        self.add_run(first, end - first);
         self.taken -= count;
-        self.update(first);
-        if behind > 0 && (start + count) / WORD != first / WORD {
-            self.update(start + count);
-        }
     }
 
     /// Whether the chunk is taken.
@@ -121,7 +114,7 @@ impl ChunkMap {
         let before = (0..last).rev().map(|word| (word, self.starts[word]));
         let (word, starts) = std::iter::once((last, up_to_chunk)).chain(before).find(|(_, starts)| *starts != 0)?;
         let start = word as u32 * WORD + starts.ilog2();
-        Some((start, self.runs[start as usize]))
+        Some((start, self.lengths[start as usize]))
     }
 
     /// The free runs that start in a word, first to last: first chunk and length.
@@ -134,35 +127,27 @@ impl ChunkMap {
             }
             let start = word as u32 * WORD + starts.trailing_zeros();
             starts &= starts - 1;
-            Some((start, self.runs[start as usize]))
+            Some((start, self.lengths[start as usize]))
         })
     }
 
+    /// Notes that a run of this length starts here; a shorter one may have started here before.
     #[inline]
-    fn add_run(&mut self, start: u32, length: u32) {
+    fn list(&mut self, start: u32, length: u32) {
         self.starts[(start / WORD) as usize] |= 1 << (start % WORD);
-        self.note(start, length, length);
+        self.longest.raise((start / WORD) as usize, length);
     }
 
+    /// Notes that the run of this length no longer starts here. After [`ChunkMap::list`] for what becomes of its chunks,
+    /// so that the tree keeps most of its maxima.
     #[inline]
-    fn remove_run(&mut self, start: u32, length: u32) {
-        self.starts[(start / WORD) as usize] &= !(1 << (start % WORD));
-        self.note(start, length, 0);
-    }
-
-    /// Writes a note at both ends of a run.
-    #[inline]
-    fn note(&mut self, start: u32, length: u32, note: u32) {
-        self.runs[start as usize] = note;
-        self.runs[(start + length - 1) as usize] = note;
-    }
-
-    /// Brings the tree up to date for the word of a chunk.
-    #[inline]
-    fn update(&mut self, chunk: u32) {
-        let word = (chunk / WORD) as usize;
-        let longest = self.runs_from(word).map(|(_, length)| length).max();
-        self.longest.set(word, longest.unwrap_or(0));
+    fn unlist(&mut self, start: u32, length: u32) {
+        let word = (start / WORD) as usize;
+        self.starts[word] &= !(1 << (start % WORD));
+        if self.longest.room(word) == length {
+            let longest = self.runs_from(word).map(|(_, length)| length).max();
+            self.longest.set(word, longest.unwrap_or(0));
+        }
     }
 }
 

@@ -47,6 +47,22 @@ impl FirstFit {
         }
     }
 
+    /// Changes the room of a place to at least this much.
+    #[inline]
+    pub(super) fn raise(&mut self, position: usize, room: u32) {
+        let mut node = self.leaves + position;
+        while node > 0 && self.tree[node] < room {
+            self.tree[node] = room;
+            node /= 2;
+        }
+    }
+
+    /// The room of a place.
+    #[inline]
+    pub(super) fn room(&self, position: usize) -> u32 {
+        self.tree[self.leaves + position]
+    }
+
     /// The first place with at least this much room.
     #[inline]
     pub(super) fn first(&self, room: u32) -> Option<usize> {
@@ -87,18 +103,24 @@ mod tests {
 
     proptest! {
         #[test]
-        fn finds_what_a_walk_finds(steps in prop::collection::vec((0_u32..20, any::<prop::sample::Index>(), any::<bool>()), 1..100)) {
+        fn finds_what_a_walk_finds(steps in prop::collection::vec((0_u32..20, any::<prop::sample::Index>(), 0..3u8), 1..100)) {
             let mut fast = FirstFit::default();
             let mut slow: Vec<u32> = Vec::new();
-            for (room, which, push) in steps {
-                if push || slow.is_empty() {
+            for (room, which, how) in steps {
+                if how == 0 || slow.is_empty() {
                     prop_assert_eq!(fast.push(room), slow.len());
                     slow.push(room);
+                } else if how == 1 {
+                    let position = which.index(slow.len());
+                    fast.raise(position, room);
+                    slow[position] = slow[position].max(room);
+                    prop_assert_eq!(fast.room(position), slow[position]);
                 } else {
                     let position = which.index(slow.len());
                     fast.set(position, room);
                     slow[position] = room;
                 }
+                prop_assert_eq!(fast.most(), slow.iter().copied().max().unwrap_or(0));
                 for wanted in 1..20 {
                     prop_assert_eq!(fast.first(wanted), slow.iter().position(|room| *room >= wanted));
                 }
