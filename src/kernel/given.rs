@@ -10,11 +10,11 @@ use super::modules::ModuleTable;
 use super::release::Release;
 use super::users::MemoryUsers;
 use crate::direct_map::{DirectMap, PermChange, Perms, Walk};
-use crate::memory::{Memory, MemoryLayout, MemorySetup, StartState};
+use crate::memory::{MIN_MEMORY, Memory, MemoryLayout, MemorySetup, StartState};
 use crate::rng::{Component, Stream};
 use crate::text_alloc::{AreaRequest, Areas, Backing, GiveBack, ImageBytes, NoText, Slot, TextAllocator, TextPerms};
 use crate::trace::ModuleLoad;
-use crate::units::{Bytes, Order, PAGES_PER_1G, PAGES_PER_2M, PageSize, Pfn, PfnRange};
+use crate::units::{Order, PAGES_PER_1G, PAGES_PER_2M, PageSize, Pfn, PfnRange};
 
 /// An area of the kernel's module range that an operation opens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -266,7 +266,7 @@ pub struct ForeignArea(crate::text_alloc::AreaId);
 
 /// The smallest memory there is; nothing is taken from it.
 fn unused_memory(release: &Release) -> Memory {
-    let layout = MemoryLayout::q35(Bytes::new(64 << 20)).expect("64 MiB are enough for a layout");
+    let layout = MemoryLayout::q35(MIN_MEMORY).expect("the smallest memory has a layout");
     let setup = MemorySetup {
         layout: &layout,
         reserved: &[],

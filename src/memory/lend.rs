@@ -129,7 +129,7 @@ mod tests {
     }
 
     fn run(steps: &[Step], rules: crate::memory::PageAllocRules, start: &StartState) {
-        let layout = MemoryLayout::q35(Bytes::new(64 << 20)).unwrap();
+        let layout = MemoryLayout::q35(Bytes::new(128 << 20)).unwrap();
         let setup = MemorySetup { layout: &layout, reserved: &[], start, rules, cpus: 1, seed: 1, run: 0 };
         let mut fast = Memory::new(&setup).unwrap();
         let mut slow = fast.clone();
