@@ -5,11 +5,13 @@
 //! value enters (`new`) or leaves (`get`). Arithmetic that could leave the
 //! range of the type returns an `Option` or saturates by name.
 
+mod seeds;
 mod text;
 
 use std::fmt;
 
-pub use text::{ParseUnitError, SimDuration};
+pub use seeds::{MAX_SEEDS, ParseSeedsError, Seeds};
+pub use text::{ParseUnitError, Percent, SimDuration};
 
 /// Bytes in a base page (4 KiB), the granule of the page allocator on x86-64.
 pub const PAGE_BYTES: u64 = 4096;

@@ -1,26 +1,30 @@
 //! `fragsim run`: replay a scenario and show what it did to the direct map.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::args::line_width;
+use super::compare::warn;
 use super::execute::execute;
 use super::exit;
 use super::output::{Failure, Messages};
 use super::progress::Bar;
+use crate::compare::compare_allocators;
 use crate::diagnostics::Diagnostic;
 use crate::files::{AtomicFile, STDIN, keep_input, make_directory};
-use crate::report::Format;
+use crate::report::{ComparisonView, Format};
 use crate::result::{Outcome, ResultDoc};
 use crate::scenario::{LoadedScenario, Overrides};
+use crate::units::Seeds;
 
 pub(super) const HELP: &str = "\
 Examples:
   fragsim run scenarios/runqslower.json
   fragsim run scenarios/month.json --set machine.memory=128GiB --allocator per-prog --allocator pack-4k
+  fragsim run scenarios/month.json --seeds 1..30 --output month.json
   fragsim run scenario.json --format json | jq '.runs[] | {allocator, counters}'";
 
 /// Directory that `--save` writes to.
@@ -44,6 +48,9 @@ pub(super) struct RunArgs {
     /// Start random numbers elsewhere than the scenario says
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     seed: Option<u64>,
+    /// Replay with each of these seeds, such as 1..30 (both ends belong to it) or 1,5,9
+    #[arg(long, value_name = "SEEDS", allow_hyphen_values = true, conflicts_with = "seed")]
+    seeds: Option<Seeds>,
     /// Change a value of the scenario, such as machine.memory=128GiB; may be given more than once
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -76,8 +83,22 @@ pub(super) fn run(args: &RunArgs, out: &mut dyn Write, messages: Messages) -> Re
     if !args.quiet && !matches!(format, Format::Table | Format::Markdown) {
         warn_of_ends(&result, messages);
     }
-    format.write(&result, line_width(), out)?;
+    show(&result, format, args.quiet, out, messages)?;
     Ok(exit::DONE)
+}
+
+/// Prints the result: a row for each allocator, or with several seeds what they say about each metric.
+fn show(result: &ResultDoc, format: Format, quiet: bool, out: &mut dyn Write, messages: Messages) -> io::Result<()> {
+    if matches!(format, Format::Table | Format::Markdown)
+        && result.has_seeds()
+        && let Ok(comparison) = compare_allocators(&result.scenario.name, result, None)
+    {
+        if !quiet {
+            warn(&comparison, messages);
+        }
+        return ComparisonView::new(&comparison, &[result], &[]).write(format, line_width(), out);
+    }
+    format.write(result, line_width(), out)
 }
 
 impl RunArgs {
@@ -98,7 +119,7 @@ impl RunArgs {
             set: self.set.clone(),
             kernel: self.kernel.clone(),
             allocators: self.allocator.clone(),
-            seed: self.seed,
+            seeds: self.seeds.clone().or(self.seed.map(Seeds::one)),
         }
     }
 
@@ -139,7 +160,8 @@ fn write_files(files: Vec<AtomicFile>, result: &ResultDoc, quiet: bool, messages
 fn warn_of_ends(result: &ResultDoc, messages: Messages) {
     for run in &result.runs {
         if let Outcome::OutOfMemory { event, message, .. } = &run.outcome {
-            let text = format!("{} ran out of simulated memory at event {event}: {message}", run.allocator);
+            let seed = if result.has_seeds() { format!(" (seed {})", run.seed) } else { String::new() };
+            let text = format!("{}{seed} ran out of simulated memory at event {event}: {message}", run.allocator);
             messages.warning(&Diagnostic::new(text));
         }
     }

@@ -2,20 +2,24 @@
 //!
 //! [`Kernel::boot`] brings a host up, [`Kernel::apply`] lets one event of a trace happen to it, and
 //! [`Kernel::finish`] completes what the kernel defers, such as the free of a program after a grace period.
+//! [`GivenKernel`] is the same without a page allocator: it is told which frames every area gets.
 
 mod boot;
 mod companions;
+mod given;
 mod machine;
 mod modules;
 mod program;
 mod release;
 mod rox_cache;
+mod scratch;
 mod trampolines;
 mod users;
 
 use rustc_hash::FxHashMap;
 
 pub use boot::HostSetup;
+pub use given::{ForeignArea, GivenArea, GivenKernel, MapCall, MapChanges, PermMove};
 pub use program::Program;
 pub use release::{CacheEra, Frees, Modules, PageEra, Release, Trampolines, Vmalloc, release_names};
 

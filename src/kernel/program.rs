@@ -64,7 +64,7 @@ impl Program {
             let pages = companions.take_program(machine, insns)?;
             functions.push((make_image(machine, text, *image, insns)?, pages));
         }
-        scratch.into_iter().for_each(|run| machine.vfree(run));
+        machine.vfree_scratch(scratch);
         Ok(Body::Several(container, functions.into()))
     }
 

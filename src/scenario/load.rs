@@ -15,7 +15,7 @@ use crate::files::{STDIN, Text, find_file, read_text};
 use crate::json::{Complaint, Document, JsonPath, typed};
 use crate::memory;
 use crate::memory::start::SnapshotText;
-use crate::units::Bytes;
+use crate::units::{Bytes, Seeds};
 
 /// Largest scenario file.
 const MAX_SCENARIO: Bytes = Bytes::new(4 << 20);
@@ -29,12 +29,14 @@ pub struct LoadedScenario {
     pub scenario: Scenario,
     /// What results call it.
     pub name: String,
+    /// The seeds to replay it with; that of the scenario is the first.
+    pub seeds: Seeds,
     /// The directory that relative paths of the scenario start from.
     pub directory: PathBuf,
     /// The free memory of a real host, if that is where the host starts.
     pub snapshot: Option<memory::Snapshot>,
     /// The XXH3-128 hash of all that can change a result, apart from the trace's contents and the seed, which a result
-    /// names by themselves: 32 hexadecimal digits. Name, comment and layout of the file are not in it.
+    /// names by themselves: 32 hexadecimal digits. Name, comment, checks and layout of the file are not in it.
     pub hash: String,
 }
 
@@ -51,6 +53,14 @@ impl LoadedScenario {
     /// Everything that is wrong with it; never an empty list.
     pub fn load(path: &Path, overrides: &Overrides) -> Result<Self, Vec<Diagnostic>> {
         let text = read_text(path, "a scenario", MAX_SCENARIO).map_err(|error| vec![error])?;
+        Self::from_file_text(text, path, overrides)
+    }
+
+    /// A scenario from the text of the file at this path.
+    ///
+    /// # Errors
+    /// As [`LoadedScenario::load`].
+    pub fn from_file_text(text: Text, path: &Path, overrides: &Overrides) -> Result<Self, Vec<Diagnostic>> {
         let is_stdin = text.name == STDIN;
         let directory = if is_stdin { None } else { path.parent().map(Path::to_owned) };
         let stem = path.file_stem().filter(|_| !is_stdin);
@@ -84,7 +94,8 @@ impl LoadedScenario {
         let mut scenario = scenario.resolved();
         scenario.name = Some(name.clone());
         let hash = hash(&scenario, texts.as_ref());
-        Ok(Self { scenario, name, directory, snapshot, hash })
+        let seeds = overrides.seeds.clone().unwrap_or(Seeds::one(scenario.seed));
+        Ok(Self { scenario, name, seeds, directory, snapshot, hash })
     }
 
     /// The allocators to replay.
@@ -239,7 +250,7 @@ fn parse_snapshot(texts: &SnapshotTexts) -> Result<memory::Snapshot, Diagnostic>
 
 /// The hash of a resolved scenario and the files it starts from.
 fn hash(resolved: &Scenario, snapshot: Option<&SnapshotTexts>) -> String {
-    let same = Scenario { schema: None, name: None, comment: None, seed: 0, ..resolved.clone() };
+    let same = Scenario { schema: None, name: None, comment: None, seed: 0, checks: None, ..resolved.clone() };
     let texts = snapshot.map(|texts| (&texts.buddyinfo.text, texts.pagetypeinfo.as_ref().map(|text| &text.text)));
     let canonical = serde_json::to_vec(&(same, texts)).expect("every field has a form in JSON");
     format!("{:032x}", xxh3_128(&canonical))
@@ -302,7 +313,13 @@ mod tests {
         let hash = |overrides: &Overrides| load_with(SMALL, overrides).unwrap().hash;
         let base = hash(&Overrides::default());
         assert_eq!(base.len(), 32);
-        for same in [set(&["comment=other"]), set(&["name=y"]), set(&["seed=5"]), set(&["machine.memory=16384MiB"])] {
+        for same in [
+            set(&["comment=other"]),
+            set(&["name=y"]),
+            set(&["seed=5"]),
+            set(&["checks.MemFree={}"]),
+            set(&["machine.memory=16384MiB"]),
+        ] {
             assert_eq!(hash(&same), base, "{same:?}");
         }
         for other in [set(&["machine.memory=32GiB"]), set(&["kernel=5.18"]), set(&["machine.boot_program=false"])] {

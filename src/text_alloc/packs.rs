@@ -56,6 +56,8 @@ pub struct Packs<D: PackDesign> {
     invalidate: bool,
     packs: Vec<Option<Pack<D::Memory>>>,
     free_numbers: Vec<u32>,
+    /// What closed packs leave for the next ones: maps of all free chunks.
+    spare: Vec<ChunkMap>,
     /// Pack numbers in the order of creation; closed packs leave a gap until the next clean-up.
     order: Vec<u32>,
     fit: FirstFit,
@@ -70,6 +72,7 @@ impl<D: PackDesign> Packs<D> {
             invalidate,
             packs: Vec::new(),
             free_numbers: Vec::new(),
+            spare: Vec::new(),
             order: Vec::new(),
             fit: FirstFit::default(),
             usage: TextUsage::default(),
@@ -98,7 +101,9 @@ impl<D: PackDesign> Packs<D> {
         if self.order.len() > 64 && self.usage.live_packs() * 2 < self.order.len() as u64 {
             self.close_gaps();
         }
-        let chunks = ChunkMap::new((pages * PAGE_BYTES / CHUNK_BYTES) as u32);
+        let count = (pages * PAGE_BYTES / CHUNK_BYTES) as u32;
+        let spare = self.spare.pop().filter(|map| map.chunks() == count);
+        let chunks = spare.unwrap_or_else(|| ChunkMap::new(count));
         let stale = if self.invalidate { Vec::new() } else { vec![0; chunks.chunks() as usize / 64] };
         let position = self.fit.push(chunks.longest_free());
         let pack = Pack { memory, pages, position, chunks, stale };
@@ -152,6 +157,7 @@ impl<D: PackDesign> Packs<D> {
         self.usage.stale_bytes -= count_ones(&pack.stale) * CHUNK_BYTES;
         self.usage.executable_pages -= pack.pages;
         self.usage.packs_freed += 1;
+        self.spare.push(pack.chunks);
         self.design.close(areas, pack.memory, pack.pages);
     }
 }

@@ -151,7 +151,8 @@ const SCENARIO: &str = r#"{
                 "boot_program": false, "start": {"aged": "month"}},
     "trace": {"file": "t.jsonl", "repeat": 10, "period": "3s"},
     "allocators": ["per-prog", {"policy": "pack-2m", "label": "l", "invalidate": false, "give_back": "pages"}],
-    "sampling": {"every": "1h"}, "seed": 7
+    "sampling": {"every": "1h"}, "seed": 7,
+    "checks": {"direct_map_level2_splits": {"direction": "lower", "absolute": 2, "relative": "5%"}, "text.*": {}}
 }"#;
 
 #[test]
@@ -185,7 +186,7 @@ fn the_scenario_schema_takes_what_the_program_takes() {
         assert!(refused || pointer == "/sampling/every", "{pointer}: {wrong}");
     }
     let mut unknown = scenario.clone();
-    unknown["checks"] = Value::Null;
+    unknown["check"] = Value::Null;
     assert!(!fits(&schema, &schema, &unknown));
 }
 
@@ -213,7 +214,8 @@ fn completions_know_every_command() {
     for (shell, mark) in [("bash", "complete -F"), ("zsh", "#compdef fragsim"), ("fish", "complete -c fragsim")] {
         let script = stdout(&["completions", shell]);
         assert!(script.contains(mark), "{shell}");
-        for word in ["run", "trace", "import", "list", "schema", "completions", "man", "allocator"] {
+        for word in ["run", "compare", "check", "trace", "import", "list", "schema", "completions", "man", "allocator"]
+        {
             assert!(script.contains(word), "{shell} does not know {word}");
         }
     }
