@@ -1,7 +1,7 @@
 //! Memory, direct map and kernel areas of one simulated host.
 
 use super::given::Given;
-use super::release::{Frees, PageEra, Release, TrapFill, Vmalloc};
+use super::release::{CacheEra, Frees, PageEra, Release, Vmalloc};
 use super::rox_cache::RoxCache;
 use super::users::MemoryUsers;
 use crate::direct_map::{CallEnd, Change, CpaEra, DirectMap, Flushes, PermChange, Walk};
@@ -395,12 +395,12 @@ impl Areas for Machine {
     }
 
     fn open_rox(&mut self, pages: u64) -> Result<PieceId, NoText> {
-        RoxCache::take(self, pages)
+        // BPF lives in the cache since 7.3, whatever release the host is otherwise.
+        RoxCache::take(self, pages, CacheEra::V7_2)
     }
 
     fn close_rox(&mut self, piece: PieceId) {
-        // BPF lives in the cache since 7.3, whatever release the host is otherwise.
-        RoxCache::give(self, piece, TrapFill::ThroughMapping);
+        RoxCache::give(self, piece, CacheEra::V7_2);
     }
 
     fn possible_nodes(&self) -> u64 {

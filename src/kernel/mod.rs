@@ -21,7 +21,7 @@ use rustc_hash::FxHashMap;
 pub use boot::HostSetup;
 pub use given::{ForeignArea, GivenArea, GivenKernel, MapCall, MapChanges, PermMove};
 pub use program::Program;
-pub use release::{Frees, Modules, PageEra, Release, Trampolines, TrapFill, Vmalloc, release_names};
+pub use release::{CacheEra, Frees, Modules, PageEra, Release, Trampolines, Vmalloc, release_names};
 
 use crate::direct_map::{CallEnd, CounterView, DirectMapCounters, Flushes, Leaf, PermChange, Walk};
 use crate::memory::{MemoryError, OutOfMemory};

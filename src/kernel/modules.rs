@@ -80,7 +80,7 @@ fn free(machine: &mut Machine, module: Module) {
         machine.close(area, GiveBack::Release);
     }
     if let Some(text) = module.cached_text {
-        RoxCache::give(machine, text, machine.release.trap_fill);
+        RoxCache::give(machine, text, machine.release.cache);
     }
 }
 
@@ -121,7 +121,7 @@ fn open_each(machine: &mut Machine, sections: &[Section]) -> Result<Vec<AreaId>,
 /// Text in the read-only executable cache, writable while the module is prepared (`execmem_alloc_rw@6.15`).
 fn open_cached(machine: &mut Machine, sections: &[Section]) -> Result<Option<PieceId>, NoText> {
     let [text] = sections else { return Ok(None) };
-    let piece = machine.open_rox(text.pages)?;
+    let piece = RoxCache::take(machine, text.pages, machine.release.cache)?;
     RoxCache::make_writable(machine, piece);
     RoxCache::restore(machine, piece);
     Ok(Some(piece))

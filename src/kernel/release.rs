@@ -60,13 +60,14 @@ pub enum Modules {
     TextInCache,
 }
 
-/// How a freed piece of the executable cache is filled with traps (`mm/execmem.c`).
+/// How the executable cache works (`mm/execmem.c`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TrapFill {
-    /// By text patching (6.15).
-    TextPoke,
-    /// Through the piece's own mapping, made writable for it (7.2).
-    ThroughMapping,
+pub enum CacheEra {
+    /// Freed pieces are filled with traps by text patching; the cache grows by whole 2 MiB or not at all (6.15).
+    V6_15,
+    /// They are filled through their own mapping, made writable for it; where whole 2 MiB are not to be had, the cache
+    /// grows by what was asked for, and keeps that (7.2).
+    V7_2,
 }
 
 /// A kernel release that a scenario can name.
@@ -92,8 +93,8 @@ pub struct Release {
     pub trampolines: Trampolines,
     /// Modules.
     pub modules: Modules,
-    /// Freed pieces of the executable cache.
-    pub trap_fill: TrapFill,
+    /// The executable cache.
+    pub cache: CacheEra,
     /// Bytes of verifier scratch per instruction (`sizeof(struct bpf_insn_aux_data)`).
     pub aux_bytes_per_insn: u64,
     /// Entries of the high kernel map that boot splits; they are counted with the direct map.
@@ -112,7 +113,7 @@ const V5_10: Release = Release {
     frees: Frees::PageByPage,
     trampolines: Trampolines::WritablePage,
     modules: Modules::CoreAndInit,
-    trap_fill: TrapFill::TextPoke,
+    cache: CacheEra::V6_15,
     aux_bytes_per_insn: 48,
     high_map_splits: 5,
 };
@@ -183,7 +184,7 @@ const V7_2: Release = Release {
     summary: "packs of single mappings over one 2 MiB block, freed in contiguous runs",
     pages: PageEra::V7_2,
     frees: Frees::ContiguousRuns,
-    trap_fill: TrapFill::ThroughMapping,
+    cache: CacheEra::V7_2,
     high_map_splits: 5,
     ..V7_0
 };
