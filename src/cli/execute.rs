@@ -11,8 +11,8 @@ use crate::kernel::{HostSetup, Observation};
 use crate::memory::{MemoryLayout, StartState};
 use crate::replay::{Contender, End, Observing, Outcome, ReplayError, Sampling, replay};
 use crate::result::{self, Counters, ResultDoc, Run, Sample, ScenarioStamp, TextReport, counters};
-use crate::scenario::{self, AllocatorRun, GiveBack, LoadedScenario};
-use crate::text_alloc::{self, PolicyOptions, TextUsage};
+use crate::scenario::{self, AllocatorRun, LoadedScenario};
+use crate::text_alloc::{PolicyOptions, TextUsage};
 use crate::trace::generate::Generated;
 use crate::trace::{Event, EventSource, Repeated, TraceError, TraceReader};
 use crate::units::PAGE_BYTES;
@@ -144,10 +144,6 @@ impl Job<'_> {
     /// A host for one allocator.
     fn contender(&self, run: &AllocatorRun, seed: u64) -> Contender<'_> {
         let machine = &self.scenario.scenario.machine;
-        let give_back = match run.give_back {
-            GiveBack::Block => text_alloc::GiveBack::Blocks,
-            GiveBack::Pages => text_alloc::GiveBack::Pages,
-        };
         Contender {
             host: HostSetup {
                 release: run.kernel,
@@ -159,7 +155,7 @@ impl Job<'_> {
                 seed,
                 run: 0,
             },
-            text: run.policy.build(PolicyOptions { invalidate: run.invalidate, give_back }),
+            text: run.policy.build(PolicyOptions { invalidate: run.invalidate, give_back: run.give_back }),
         }
     }
 }

@@ -13,11 +13,16 @@ mod list;
 mod man;
 mod output;
 mod progress;
+mod recording;
+mod recordings;
 mod render;
 mod run;
 mod schema;
 pub mod trace;
 mod trace_table;
+mod validate;
+mod validate_doc;
+mod validate_table;
 
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
@@ -68,6 +73,15 @@ enum Command {
         #[command(subcommand)]
         command: TraceCommand,
     },
+    /// Compare the model with recordings of real kernels
+    #[command(after_help = validate::HELP)]
+    Validate(validate::ValidateArgs),
+    /// Work with recordings of real kernels
+    #[command(arg_required_else_help = true, after_help = recording::HELP)]
+    Recording {
+        #[command(subcommand)]
+        command: recording::RecordingCommand,
+    },
     /// Explain what a scenario can choose from
     #[command(after_help = list::HELP)]
     List(list::ListArgs),
@@ -117,6 +131,8 @@ fn dispatch(command: &Command, messages: Messages) -> Result<u8, Failure> {
         Command::Compare(args) => compare::run(args, &mut out, messages)?,
         Command::Check(args) => check::run(args, &mut out, messages)?,
         Command::Trace { command } => trace(command, &mut out, messages)?,
+        Command::Validate(args) => validate::run(args, &mut out)?,
+        Command::Recording { command } => recording::run(command, &mut out)?,
         Command::List(args) => list::run(args, &mut out)?,
         Command::Schema(args) => schema::run(args, &mut out)?,
         Command::Completions(args) => completions::run(args, &mut Cli::command(), &mut out)?,

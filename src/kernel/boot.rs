@@ -34,7 +34,7 @@ pub struct HostSetup<'a> {
 
 /// The kernel's own program at boot (`ptp_classifier_init`): recorded on 6.1, 6.12 and 7.3, the first program
 /// of a host stands at chunk 25 of the first pack, so the boot program takes 25 chunks (1513 to 1576 bytes).
-const BOOT_PROGRAM: ImageBytes = ImageBytes::new(1540);
+pub(super) const BOOT_PROGRAM: ImageBytes = ImageBytes::new(1540);
 
 /// Parts of the kernel image that boot makes read-only, as recorded on Debian 6.1.192 with `nokaslr`: text with the tail
 /// of its last 2 MiB, constants, and the interrupt table.

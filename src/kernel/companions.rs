@@ -10,6 +10,7 @@
 //! fifth one more page (small objects). After all programs are gone the slabs stay with their caches.
 
 use super::machine::{Kvmalloc, Machine};
+use super::scratch::Scratch;
 use crate::memory::MigrateType;
 use crate::text_alloc::NoText;
 use crate::units::{Order, PAGE_BYTES, Pfn, PfnRange};
@@ -158,11 +159,10 @@ impl Companions {
         if insns * STATE_BYTES_PER_INSN <= SLAB_MAX_BYTES {
             return machine.vmalloc_and_vfree(pages);
         }
-        let mut runs = Vec::new();
-        machine.vmalloc(pages, &mut runs)?;
+        let scratch = machine.vmalloc_scratch(pages)?;
         let states = long_array(machine, insns * STATE_BYTES_PER_INSN)?;
         give_array(machine, states);
-        runs.into_iter().for_each(|run| machine.vfree(run));
+        machine.vfree_scratch(scratch);
         Ok(())
     }
 
@@ -172,10 +172,8 @@ impl Companions {
     }
 
     /// The verifier's scratch, held while the images of a program with several functions are made.
-    pub(super) fn take_scratch(&self, machine: &mut Machine, insns: u64) -> Result<Vec<PfnRange>, NoText> {
-        let mut runs = Vec::new();
-        machine.vmalloc(self.scratch_pages(insns), &mut runs)?;
-        Ok(runs)
+    pub(super) fn take_scratch(&self, machine: &mut Machine, insns: u64) -> Result<Scratch, NoText> {
+        machine.vmalloc_scratch(self.scratch_pages(insns))
     }
 
     /// Pages held for programs apart from their images.

@@ -1,16 +1,17 @@
 //! Memory, direct map and kernel areas of one simulated host.
 
+use super::given::Given;
 use super::release::{Frees, PageEra, Release, TrapFill, Vmalloc};
 use super::rox_cache::RoxCache;
 use super::users::MemoryUsers;
 use crate::direct_map::{CallEnd, Change, CpaEra, DirectMap, Flushes, PermChange, Walk};
 use crate::memory::{Memory, MigrateType, OutOfMemory};
-use crate::text_alloc::{AreaId, AreaRequest, Areas, Backing, GiveBack, NoText, TextPerms};
+use crate::text_alloc::{AreaId, AreaRequest, Areas, Backing, GiveBack, NoText, PieceId, TextPerms};
 use crate::units::{Order, PAGES_PER_2M, Pfn, PfnRange};
 
 /// How an area is mapped in its own virtual range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mapping {
+pub(super) enum Mapping {
     /// By 4 KiB entries.
     Single,
     /// By 2 MiB entries, one per block.
@@ -19,7 +20,7 @@ enum Mapping {
 
 /// The frames of an area in virtual order; the first run stands apart so that small areas need no heap.
 #[derive(Clone, Debug)]
-struct Frames {
+pub(super) struct Frames {
     first: PfnRange,
     rest: Vec<PfnRange>,
 }
@@ -29,7 +30,7 @@ impl Frames {
         Self { first: run, rest: Vec::new() }
     }
 
-    fn many(runs: &[PfnRange]) -> Self {
+    pub(super) fn many(runs: &[PfnRange]) -> Self {
         match runs.split_first() {
             Some((first, rest)) => Self { first: *first, rest: rest.to_vec() },
             None => Self::one(PfnRange::default()),
@@ -43,10 +44,10 @@ impl Frames {
 
 /// An open area.
 #[derive(Clone, Debug)]
-struct Area {
-    frames: Frames,
-    mapping: Mapping,
-    reset_on_free: bool,
+pub(super) struct Area {
+    pub(super) frames: Frames,
+    pub(super) mapping: Mapping,
+    pub(super) reset_on_free: bool,
 }
 
 /// A simulated host without its text allocator.
@@ -60,12 +61,14 @@ pub(super) struct Machine {
     /// Page-table pages that splits took.
     pub(super) table_pages: u64,
     pub(super) rox: RoxCache,
+    /// Where frames come from instead of `memory`, if they are not to be allocated.
+    pub(super) given: Option<Box<Given>>,
     nodes: u64,
     areas: Vec<Option<Area>>,
     free_ids: Vec<AreaId>,
     runs: Vec<PfnRange>,
     /// Whether ordinary areas were freed since the last purge.
-    lazy_areas: bool,
+    pub(super) lazy_areas: bool,
 }
 
 /// Memory from `kvmalloc`.
@@ -93,6 +96,7 @@ impl Machine {
             flushes: Flushes::default(),
             table_pages: 0,
             rox: RoxCache::default(),
+            given: None,
             nodes,
             areas: Vec::new(),
             free_ids: Vec::new(),
@@ -102,7 +106,7 @@ impl Machine {
     }
 
     /// Repeats a request until it succeeds or there is no page cache left to drop for it.
-    fn with_reclaim<T>(
+    pub(super) fn with_reclaim<T>(
         &mut self,
         pages: u64,
         mut request: impl FnMut(&mut Memory) -> Result<T, OutOfMemory>,
@@ -111,7 +115,7 @@ impl Machine {
             match request(&mut self.memory) {
                 Ok(granted) => return Ok(granted),
                 Err(_) if self.users.drop_page_cache(&mut self.memory, pages) => {}
-                Err(error) => return Err(NoText { pages, free_pages: error.free_pages }),
+                Err(error) => return Err(NoText { pages, order: error.order, free_pages: error.free_pages }),
             }
         }
     }
@@ -130,11 +134,6 @@ impl Machine {
         // One by one in 5.10, through the bulk allocator since (`vm_area_alloc_pages`).
         let take = if self.release.pages == PageEra::V5_10 { Memory::alloc_bulk } else { Memory::alloc_array };
         self.with_reclaim(pages, |memory| take(memory, pages, MigrateType::Unmovable, runs))
-    }
-
-    /// Single pages that are taken and given back at once.
-    fn borrow_pages(&mut self, pages: u64) -> Result<(), NoText> {
-        self.with_reclaim(pages, |memory| memory.borrow_pages(pages, MigrateType::Unmovable))
     }
 
     /// Large orders first, each at most as large as what is left; after a failure only smaller ones; single pages for the
@@ -182,19 +181,6 @@ impl Machine {
         }
     }
 
-    /// The same pages taken and given back, with nothing in between.
-    #[inline]
-    pub(super) fn vmalloc_and_vfree(&mut self, pages: u64) -> Result<(), NoText> {
-        self.lazy_areas = true;
-        if self.release.vmalloc == Vmalloc::SinglePages && self.release.frees == Frees::PageByPage {
-            return self.borrow_pages(pages);
-        }
-        let mut runs = Vec::new();
-        self.vmalloc(pages, &mut runs)?;
-        runs.into_iter().for_each(|run| self.vfree(run));
-        Ok(())
-    }
-
     /// One block from the page allocator if there is one, else a vmalloc area (`kvmalloc`).
     pub(super) fn kvmalloc(&mut self, pages: u64) -> Result<Kvmalloc, NoText> {
         let order = u8::try_from(pages.next_power_of_two().ilog2()).ok().and_then(Order::new);
@@ -219,6 +205,10 @@ impl Machine {
     /// Changes direct-map permissions; splits take their page-table pages at once.
     #[inline]
     pub(super) fn change(&mut self, run: PfnRange, change: PermChange, walk: Walk) -> Change {
+        if let Some(given) = &mut self.given {
+            given.note(&self.map, run, change, walk);
+            return self.map.change(run, change, walk);
+        }
         let done = self.map.change(run, change, walk);
         for _ in 0..done.table_pages() {
             // Without a page the kernel's split fails and the host is beyond this model; the split is kept.
@@ -361,6 +351,9 @@ impl Machine {
     }
 
     fn give_back(&mut self, area: &Area, how: GiveBack) {
+        if self.given.is_some() {
+            return;
+        }
         for run in area.frames.runs() {
             match (how, area.mapping, self.release.frees) {
                 (GiveBack::Blocks, Mapping::Huge, _) => self.memory.free_block(run.start(), Order::PAGEBLOCK),
@@ -373,6 +366,10 @@ impl Machine {
 
 impl Areas for Machine {
     fn open(&mut self, request: AreaRequest) -> Result<AreaId, NoText> {
+        if let Some(given) = &mut self.given {
+            let area = given.take(request)?;
+            return Ok(self.insert(area));
+        }
         match request.backing {
             Backing::Huge => self.open_huge(request),
             Backing::Vmalloc => self.open_pages(request, Self::vmalloc),
@@ -397,13 +394,13 @@ impl Areas for Machine {
         self.give_back(&area, how);
     }
 
-    fn open_rox(&mut self, pages: u64) -> Result<AreaId, NoText> {
+    fn open_rox(&mut self, pages: u64) -> Result<PieceId, NoText> {
         RoxCache::take(self, pages)
     }
 
-    fn close_rox(&mut self, area: AreaId) {
+    fn close_rox(&mut self, piece: PieceId) {
         // BPF lives in the cache since 7.3, whatever release the host is otherwise.
-        RoxCache::give(self, area, TrapFill::ThroughMapping);
+        RoxCache::give(self, piece, TrapFill::ThroughMapping);
     }
 
     fn possible_nodes(&self) -> u64 {

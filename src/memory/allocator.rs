@@ -43,6 +43,7 @@ pub struct OutOfMemory {
 /// A contiguous range of frames and the zone it belongs to.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Stretch {
+    pub start: u64,
     pub end: u64,
     pub zone: u32,
 }
@@ -55,6 +56,8 @@ pub struct Memory {
     pub(super) zones: Vec<Zone>,
     /// Which zone each frame belongs to, ascending.
     stretches: Vec<Stretch>,
+    /// The one that the last freed frame lies in: the next one will, too.
+    last_freed: Stretch,
     /// For each node, the zones that serve its requests, best first.
     pub(super) zonelists: Vec<Vec<u32>>,
     /// For each node, whether its requests first try not to cut up pageblocks of other types.
@@ -67,6 +70,8 @@ pub struct Memory {
     pub(super) preferred: u32,
     /// Pages that callers hold.
     pub(super) held: u64,
+    /// Room for the next pages that are lent.
+    pub(super) lent_before: Vec<u64>,
 }
 
 impl Memory {
@@ -83,9 +88,20 @@ impl Memory {
         let stretches = stretches_of(&zones);
         let zonelists: Vec<Vec<u32>> = (0..nodes).map(|node| zonelist(&zones, node, nodes)).collect();
         let first_try = zonelists.iter().map(|list| first_try(&zones, list, nodes)).collect();
-        let preferred = zonelists[0][0];
-        let rules = setup.rules;
-        Ok(Self { zones, stretches, zonelists, first_try, rules, cpus, cpu: 0, node: 0, preferred, held: 0 })
+        Ok(Self {
+            last_freed: stretches[0],
+            preferred: zonelists[0][0],
+            zones,
+            stretches,
+            zonelists,
+            first_try,
+            rules: setup.rules,
+            cpus,
+            cpu: 0,
+            node: 0,
+            held: 0,
+            lent_before: Vec::new(),
+        })
     }
 
     /// The CPU that makes the next requests: its per-CPU lists serve them, its node is the local one. Numbers past
@@ -170,9 +186,11 @@ impl Memory {
 
     #[inline(always)]
     fn give(&mut self, pfn: u64, order: usize) {
-        let zone = self.zone_index(pfn).expect("freed frames were handed out, so they are RAM");
+        if pfn < self.last_freed.start || pfn >= self.last_freed.end {
+            self.last_freed = *self.stretch(pfn).expect("freed frames were handed out, so they are RAM");
+        }
         self.held -= 1 << order;
-        self.zones[zone].free(pfn, order, self.cpu, &self.rules);
+        self.zones[self.last_freed.zone as usize].free(pfn, order, self.cpu, &self.rules);
     }
 
     /// Gives a contiguous run back as the largest aligned blocks that it holds, lowest first (7.x `free_pages_bulk`).
@@ -184,8 +202,8 @@ impl Memory {
         let mut pfn = run.start();
         while pfn < run.end() {
             // A block lies in one zone.
-            let zone_end = self.stretches.iter().map(|stretch| stretch.end).find(|end| *end > pfn.get());
-            let order = largest_order(pfn.get(), run.end().get().min(zone_end.unwrap_or(u64::MAX)));
+            let zone_end = self.stretch(pfn.get()).map_or(u64::MAX, |stretch| stretch.end);
+            let order = largest_order(pfn.get(), run.end().get().min(zone_end));
             self.free_block(pfn, order);
             pfn = pfn.offset(order.pages());
         }
@@ -216,7 +234,8 @@ impl Memory {
     /// The type of the pageblock that holds the frame; movable outside RAM, and where an aged host has nothing drawn
     /// yet.
     pub fn migrate_type_of(&self, pfn: Pfn) -> MigrateType {
-        self.zone_index(pfn.get()).map_or(MigrateType::Movable, |zone| self.zones[zone].buddy.kind(pfn.get()))
+        self.stretch(pfn.get())
+            .map_or(MigrateType::Movable, |found| self.zones[found.zone as usize].buddy.kind(pfn.get()))
     }
 
     /// Bytes of heap that the model of this memory takes, roughly.
@@ -224,14 +243,9 @@ impl Memory {
         self.zones.iter().map(|zone| size_of::<Zone>() + zone.heap_bytes()).sum()
     }
 
-    #[inline]
-    fn zone_index(&self, pfn: u64) -> Option<usize> {
-        // A few branches that the CPU foresees are faster than a search that it has to wait for.
-        let from = match self.stretches.len() {
-            0..=8 => 0,
-            _ => self.stretches.partition_point(|stretch| stretch.end <= pfn),
-        };
-        self.stretches[from..].iter().find(|stretch| pfn < stretch.end).map(|stretch| stretch.zone as usize)
+    /// The stretch that holds a frame.
+    fn stretch(&self, pfn: u64) -> Option<&Stretch> {
+        self.stretches.get(self.stretches.partition_point(|stretch| stretch.end <= pfn))
     }
 }
 

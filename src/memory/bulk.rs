@@ -10,7 +10,7 @@ use crate::units::{Pfn, PfnRange};
 const BULK_FROM: u64 = 32;
 
 /// Pages that vmalloc asks the bulk allocator for at a time (`vm_area_alloc_pages@6.1`).
-const ARRAY_PAGES: u64 = 100;
+pub(super) const ARRAY_PAGES: u64 = 100;
 
 impl Memory {
     /// Single pages one after another, exactly the frames that as many [`Memory::alloc_page`] calls give. Neighbouring
@@ -47,21 +47,6 @@ impl Memory {
                 return Err(error);
             }
         }
-        Ok(())
-    }
-
-    /// Single pages that are taken and given back in the same order at once, as scratch memory is; afterwards the last one
-    /// is the next to be handed out. The same as [`Memory::alloc_bulk`] and [`Memory::free_page`] for each, but faster.
-    ///
-    /// # Errors
-    /// If the pages cannot all be had.
-    pub fn borrow_pages(&mut self, pages: u64, kind: MigrateType) -> Result<(), OutOfMemory> {
-        if self.zones[self.preferred as usize].turn_head(pages as usize, kind, self.cpu, &self.rules) {
-            return Ok(());
-        }
-        let mut runs = Vec::new();
-        self.alloc_bulk(pages, kind, &mut runs)?;
-        self.give_back(&mut runs, 0);
         Ok(())
     }
 
@@ -108,7 +93,7 @@ impl Memory {
         0
     }
 
-    fn give_back(&mut self, runs: &mut Vec<PfnRange>, from: usize) {
+    pub(super) fn give_back(&mut self, runs: &mut Vec<PfnRange>, from: usize) {
         for run in runs.drain(from..) {
             run.iter().for_each(|pfn| self.free_page(pfn));
         }

@@ -66,10 +66,10 @@ pub(super) fn stretches_of(zones: &[Zone]) -> Vec<Stretch> {
     let mut all: Vec<(u64, u64, u32)> = zones.iter().enumerate().flat_map(of).collect();
     all.sort_unstable();
     let mut stretches: Vec<Stretch> = Vec::new();
-    for (_, end, zone) in all {
+    for (start, end, zone) in all {
         match stretches.last_mut() {
             Some(last) if last.zone == zone => last.end = end,
-            _ => stretches.push(Stretch { end, zone }),
+            _ => stretches.push(Stretch { start, end, zone }),
         }
     }
     stretches

@@ -8,7 +8,8 @@
 //! * `buddy`: the free lists of one zone, merging, splitting, taking from other types; free blocks whose place is
 //!   drawn only when they are needed.
 //! * `pcp`: the per-CPU lists. `watermark`: how much a zone keeps back. [`zone`]: all of these together.
-//! * [`allocator`]: the machine: [`Memory`], zone lists, requests; `machine` puts it together, `bulk` takes many pages.
+//! * [`allocator`]: the machine: [`Memory`], zone lists, requests; `machine` puts it together, `bulk` takes many pages,
+//!   `lend` takes them for a moment.
 //! * [`start`]: what is free at the start. `text`: free memory in the kernel's own words. `check`: invariants.
 //!
 //! Memory is sparse. Untouched blocks of 4 MiB are counted, not listed; a pageblock has a record only if somebody has
@@ -19,6 +20,7 @@ mod buddy;
 mod bulk;
 mod check;
 pub mod layout;
+mod lend;
 mod machine;
 pub mod memblock;
 pub mod migrate;
@@ -31,6 +33,7 @@ pub mod zone;
 
 pub use allocator::{Memory, MemorySetup, OutOfMemory};
 pub use layout::{LayoutError, MemoryLayout, NodeRange};
+pub use lend::Lent;
 pub use migrate::MigrateType;
 pub use rules::PageAllocRules;
 pub use start::{Aged, MemoryError, Snapshot, SnapshotError, StartState};

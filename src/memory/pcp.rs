@@ -3,24 +3,25 @@
 //! A refill appends pages at the tail in the order the buddy hands them out, a request takes the head, a freed page is
 //! put at the head. So fresh pages ascend, and the last freed page is used first.
 
-use std::collections::VecDeque;
+mod lend;
+mod list;
+
+pub(super) use list::pfn_of;
 
 use super::buddy::{Buddy, End, Fragment, RefillMode};
 use super::migrate::MigrateType;
 use super::rules::{DrainTarget, PageAllocRules, PcpDrain, PcpOrders, PcpTuning};
 use super::watermark::PcpLimits;
 use crate::units::Order;
+use list::PcpList;
 
 /// Orders 0 to 3 (`PAGE_ALLOC_COSTLY_ORDER`), three types each.
 const LOW_LISTS: usize = 4 * MigrateType::COUNT;
 /// One more for huge pages that cannot be moved, one for those that can.
 const LISTS: usize = LOW_LISTS + 2;
 const COSTLY_ORDER: usize = 3;
-const PAGEBLOCK_PAGES: u64 = Order::PAGEBLOCK.pages();
 /// `CONFIG_PCP_BATCH_SCALE_MAX`: batches grow to at most `batch << 5`.
 const SCALE_MAX: u32 = 5;
-/// A page on a list carries the type that was noted for it above its frame number.
-const KIND_SHIFT: u32 = 60;
 
 /// What the lists need to know of their zone.
 pub(super) struct PcpZone<'a> {
@@ -34,7 +35,7 @@ pub(super) struct PcpZone<'a> {
 /// The lists of one CPU for one zone (`struct per_cpu_pages`).
 #[derive(Clone, Debug, Default)]
 pub(super) struct PerCpu {
-    lists: [VecDeque<u64>; LISTS],
+    lists: [PcpList; LISTS],
     /// Pages on all lists.
     count: u32,
     /// Limit that moves (since 6.7).
@@ -98,44 +99,17 @@ impl PerCpu {
 
     /// All blocks on the lists, with their sizes in pages; for checks.
     pub(super) fn blocks(&self) -> impl Iterator<Item = (u64, u64)> {
-        let block = |list, page: &u64| (page & ((1 << KIND_SHIFT) - 1), 1 << order_of(list));
-        self.lists.iter().enumerate().flat_map(move |(list, pages)| pages.iter().map(move |page| block(list, page)))
+        let lists = self.lists.iter().enumerate();
+        lists.flat_map(|(list, pages)| pages.iter().map(move |pfn| (pfn, 1 << order_of(list))))
     }
 
     /// A single page from the list, if there is one: no zone is looked at.
     #[inline]
     pub(super) fn pop(&mut self, kind: MigrateType) -> Option<u64> {
-        let page = self.lists[kind.index()].pop_front()?;
+        let pfn = self.lists[kind.index()].pop_head()?;
         self.count -= 1;
         self.note_request();
-        Some(page & ((1 << KIND_SHIFT) - 1))
-    }
-
-    /// Takes single pages and gives them back in the order they were taken, if that changes nothing but their order on
-    /// the list: each comes to stand before the one taken before it. False if nothing was done.
-    pub(super) fn turn_head(&mut self, pages: usize, kind: MigrateType, zone: &PcpZone<'_>) -> bool {
-        let list = &mut self.lists[kind.index()];
-        let full = self.count >= zone.limits.high_min || zone.rules.tuning == PcpTuning::Auto;
-        if full || list.len() < pages {
-            return false;
-        }
-        // A freed page goes to the list of its pageblock's type, which need not be the one it was taken from.
-        let mut block = u64::MAX;
-        for page in list.range(..pages) {
-            let pfn = page & ((1 << KIND_SHIFT) - 1);
-            if pfn / PAGEBLOCK_PAGES != block {
-                block = pfn / PAGEBLOCK_PAGES;
-                if zone.buddy.kind(pfn) != kind {
-                    return false;
-                }
-            }
-        }
-        for page in 0..pages / 2 {
-            list.swap(page, pages - 1 - page);
-        }
-        self.free_factor = self.free_factor.checked_shr(pages as u32).unwrap_or(0);
-        self.free_count = self.free_count.checked_shr(pages as u32).unwrap_or(0);
-        true
+        Some(pfn)
     }
 
     /// A request halves what the next drain takes (`rmqueue_pcplist`).
@@ -170,9 +144,9 @@ impl PerCpu {
             let blocks = self.refill_size(order, zone);
             self.refill(blocks, order, kind, fragment, zone);
         }
-        let page = self.lists[list].pop_front()?;
+        let pfn = self.lists[list].pop_head()?;
         self.count -= 1 << order;
-        Some(page & ((1 << KIND_SHIFT) - 1))
+        Some(pfn)
     }
 
     /// How many blocks the next refill takes (`nr_pcp_alloc@6.12`, the constant batch before).
@@ -204,7 +178,7 @@ impl PerCpu {
         let mut mode = RefillMode::Normal;
         for _ in 0..blocks {
             let Some(pfn) = zone.buddy.take(order, kind, fragment, &mut mode) else { break };
-            self.lists[list].push_back(pfn | (kind.index() as u64) << KIND_SHIFT);
+            self.lists[list].push_tail(pfn, kind);
             self.count += 1 << order;
         }
     }
@@ -240,7 +214,7 @@ impl PerCpu {
     #[inline(always)]
     pub(super) fn free(&mut self, pfn: u64, order: usize, kind: MigrateType, zone: &mut PcpZone<'_>) -> bool {
         let list = list_of(zone.rules.orders, order, kind);
-        self.lists[list].push_front(pfn | (kind.index() as u64) << KIND_SHIFT);
+        self.lists[list].push_head(pfn, kind);
         self.count += 1 << order;
         let due = self.due(order, zone);
         if let Some(pages) = due {
@@ -374,11 +348,10 @@ impl PerCpu {
     /// Gives the block at the tail of a list back; its pages.
     fn drain_one(&mut self, list: usize, zone: &mut PcpZone<'_>) -> i64 {
         let order = order_of(list);
-        let page = self.lists[list].pop_back().expect("the caller has seen that the list holds pages");
+        let (pfn, noted) = self.lists[list].pop_tail().expect("the caller has seen that the list holds pages");
         self.count -= 1 << order;
-        let pfn = page & ((1 << KIND_SHIFT) - 1);
         let kind = match zone.rules.target {
-            DrainTarget::Noted => MigrateType::from_index((page >> KIND_SHIFT) as usize),
+            DrainTarget::Noted => noted,
             DrainTarget::Pageblock => zone.buddy.kind(pfn),
         };
         zone.buddy.free(pfn, order, kind, End::Head);
@@ -387,6 +360,6 @@ impl PerCpu {
 
     /// Bytes of heap behind the lists.
     pub(super) fn heap_bytes(&self) -> usize {
-        size_of::<Self>() + self.lists.iter().map(|pages| pages.capacity() * 8).sum::<usize>()
+        size_of::<Self>() + self.lists.iter().map(PcpList::heap_bytes).sum::<usize>()
     }
 }

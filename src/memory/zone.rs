@@ -112,12 +112,19 @@ impl Zone {
     #[inline(always)]
     fn split<'a>(&'a mut self, cpu: u32, rules: &'a PageAllocRules) -> (&'a mut PerCpu, PcpZone<'a>) {
         let index = cpu as usize;
-        if index >= self.per_cpu.len() {
-            self.per_cpu.resize_with(index + 1, || None);
+        if self.per_cpu.get(index).is_none_or(Option::is_none) {
+            self.add_lists(index);
         }
-        let limits = self.limits;
-        let lists = self.per_cpu[index].get_or_insert_with(|| Box::new(PerCpu::new(limits)));
-        (lists, PcpZone { buddy: &mut self.buddy, rules, limits, below_high: self.below_high })
+        let lists = self.per_cpu[index].as_deref_mut().expect("the lists have just been seen or added");
+        (lists, PcpZone { buddy: &mut self.buddy, rules, limits: self.limits, below_high: self.below_high })
+    }
+
+    #[cold]
+    fn add_lists(&mut self, cpu: usize) {
+        if cpu >= self.per_cpu.len() {
+            self.per_cpu.resize_with(cpu + 1, || None);
+        }
+        self.per_cpu[cpu] = Some(Box::new(PerCpu::new(self.limits)));
     }
 
     /// A single page from the CPU's list if it holds one and the zone is far from its watermarks.
@@ -136,6 +143,20 @@ impl Zone {
         }
         let (lists, zone) = self.split(cpu, rules);
         lists.turn_head(pages, kind, &zone)
+    }
+
+    /// Single pages from the CPU's list, if the zone is far from its watermarks; see [`PerCpu::lend`].
+    pub(super) fn lend(
+        &mut self,
+        pages: u64,
+        kind: MigrateType,
+        cpu: u32,
+        rules: &PageAllocRules,
+        into: &mut Vec<u64>,
+    ) -> bool {
+        let far = self.passes(0, Mark::High) && self.has_for_array(pages);
+        let (lists, zone) = self.split(cpu, rules);
+        far && lists.lend(pages as usize, kind, zone.buddy, into)
     }
 
     /// A block for a request that respects `mark`; `None` if the zone has none to give.
@@ -161,6 +182,11 @@ impl Zone {
         self.buddy.take(order, kind, fragment, &mut RefillMode::Normal)
     }
 
+    /// Whether the bulk allocator may take so many pages (`alloc_pages_bulk@6.1`).
+    fn has_for_array(&self, pages: u64) -> bool {
+        self.buddy.free_pages() > self.marks.low + self.marks.reserve + pages
+    }
+
     /// Single pages for the bulk allocator, as many of `pages` as the CPU's list and the zone give; none if that many
     /// would bring the zone below its low watermark.
     pub(super) fn take_array(
@@ -171,7 +197,7 @@ impl Zone {
         rules: &PageAllocRules,
         mut each: impl FnMut(u64),
     ) -> u64 {
-        if self.buddy.free_pages() <= self.marks.low + self.marks.reserve + pages {
+        if !self.has_for_array(pages) {
             return 0;
         }
         let (lists, mut zone) = self.split(cpu, rules);
@@ -220,9 +246,34 @@ impl Zone {
             MigrateType::Movable => lists.free(pfn, order, MigrateType::Movable, &mut zone),
             MigrateType::Reclaimable => lists.free(pfn, order, MigrateType::Reclaimable, &mut zone),
         };
+        self.note_drain(drained);
+    }
+
+    /// A drain may bring the zone above its high watermark again.
+    #[inline(always)]
+    fn note_drain(&mut self, drained: bool) {
         if drained && self.below_high && self.passes(0, Mark::High) {
             self.below_high = false;
         }
+    }
+
+    /// Gives lent pages back through the CPU's list of this type, the last one first, until a pageblock changes its type,
+    /// which makes the number of changes differ from `seen`. The pages that are left.
+    pub(super) fn take_back<'p>(
+        &mut self,
+        mut pages: &'p [u64],
+        kind: MigrateType,
+        seen: u64,
+        cpu: u32,
+        rules: &PageAllocRules,
+    ) -> &'p [u64] {
+        while !pages.is_empty() && self.buddy.kind_changes() == seen {
+            let (lists, mut zone) = self.split(cpu, rules);
+            let (left, drained) = lists.take_back(pages, kind, &mut zone);
+            self.note_drain(drained);
+            pages = left;
+        }
+        pages
     }
 
     /// Gives the pages of all CPUs' lists back.

@@ -10,6 +10,18 @@ pub(super) struct FirstFit {
 }
 
 impl FirstFit {
+    /// So many places without room.
+    pub(super) fn with_places(len: usize) -> Self {
+        let leaves = len.next_power_of_two();
+        Self { tree: vec![0; 2 * leaves], leaves, len }
+    }
+
+    /// The most room of any place.
+    #[inline]
+    pub(super) fn most(&self) -> u32 {
+        self.tree.get(1).copied().unwrap_or(0)
+    }
+
     /// Appends a place with this much room and returns its position.
     pub(super) fn push(&mut self, room: u32) -> usize {
         if self.len == self.leaves {
@@ -24,25 +36,37 @@ impl FirstFit {
     /// Changes the room of a place; 0 takes it out of the search.
     #[inline]
     pub(super) fn set(&mut self, position: usize, room: u32) {
-        let mut node = self.leaves + position;
-        if self.tree[node] == room {
-            return;
-        }
-        self.tree[node] = room;
-        while node > 1 {
-            node /= 2;
-            let max = self.tree[2 * node].max(self.tree[2 * node + 1]);
-            if self.tree[node] == max {
+        let (mut node, mut most) = (self.leaves + position, room);
+        while self.tree[node] != most {
+            self.tree[node] = most;
+            if node == 1 {
                 return;
             }
-            self.tree[node] = max;
+            most = most.max(self.tree[node ^ 1]);
+            node /= 2;
         }
+    }
+
+    /// Changes the room of a place to at least this much.
+    #[inline]
+    pub(super) fn raise(&mut self, position: usize, room: u32) {
+        let mut node = self.leaves + position;
+        while node > 0 && self.tree[node] < room {
+            self.tree[node] = room;
+            node /= 2;
+        }
+    }
+
+    /// The room of a place.
+    #[inline]
+    pub(super) fn room(&self, position: usize) -> u32 {
+        self.tree[self.leaves + position]
     }
 
     /// The first place with at least this much room.
     #[inline]
     pub(super) fn first(&self, room: u32) -> Option<usize> {
-        if self.tree.get(1).is_none_or(|&max| max < room) {
+        if self.len == 0 || self.most() < room {
             return None;
         }
         let mut node = 1;
@@ -79,18 +103,24 @@ mod tests {
 
     proptest! {
         #[test]
-        fn finds_what_a_walk_finds(steps in prop::collection::vec((0_u32..20, any::<prop::sample::Index>(), any::<bool>()), 1..100)) {
+        fn finds_what_a_walk_finds(steps in prop::collection::vec((0_u32..20, any::<prop::sample::Index>(), 0..3u8), 1..100)) {
             let mut fast = FirstFit::default();
             let mut slow: Vec<u32> = Vec::new();
-            for (room, which, push) in steps {
-                if push || slow.is_empty() {
+            for (room, which, how) in steps {
+                if how == 0 || slow.is_empty() {
                     prop_assert_eq!(fast.push(room), slow.len());
                     slow.push(room);
+                } else if how == 1 {
+                    let position = which.index(slow.len());
+                    fast.raise(position, room);
+                    slow[position] = slow[position].max(room);
+                    prop_assert_eq!(fast.room(position), slow[position]);
                 } else {
                     let position = which.index(slow.len());
                     fast.set(position, room);
                     slow[position] = room;
                 }
+                prop_assert_eq!(fast.most(), slow.iter().copied().max().unwrap_or(0));
                 for wanted in 1..20 {
                     prop_assert_eq!(fast.first(wanted), slow.iter().position(|room| *room >= wanted));
                 }

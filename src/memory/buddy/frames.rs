@@ -50,6 +50,8 @@ pub(super) struct Frames {
     spare_chunks: Vec<u32>,
     /// Entries of each type; the rest of the zone is movable.
     kinds: [u64; MigrateType::COUNT],
+    /// How often a pageblock has changed its type.
+    kind_changes: u64,
 }
 
 impl Frames {
@@ -66,6 +68,7 @@ impl Frames {
             chunks: Vec::new(),
             spare_chunks: Vec::new(),
             kinds: [0; MigrateType::COUNT],
+            kind_changes: 0,
         }
     }
 
@@ -131,7 +134,14 @@ impl Frames {
         let old = std::mem::replace(&mut block.kind, kind);
         self.kinds[old.index()] -= 1;
         self.kinds[kind.index()] += 1;
+        self.kind_changes += u64::from(old != kind);
         self.drop_default(pfn);
+    }
+
+    /// How often a pageblock has changed its type: while this stays the same, so does the type of every frame.
+    #[inline]
+    pub(super) fn kind_changes(&self) -> u64 {
+        self.kind_changes
     }
 
     /// Pageblocks whose type is not movable, unmovable ones first.

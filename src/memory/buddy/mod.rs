@@ -99,6 +99,12 @@ impl Buddy {
         self.frames.kind(pfn)
     }
 
+    /// How often a pageblock has changed its type.
+    #[inline]
+    pub(super) fn kind_changes(&self) -> u64 {
+        self.frames.kind_changes()
+    }
+
     /// Pageblocks whose type is unmovable and reclaimable.
     pub(super) fn other_kinds(&self) -> [u64; 2] {
         let mut kinds = self.frames.other_kinds();
