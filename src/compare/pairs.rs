@@ -228,7 +228,9 @@ mod tests {
     }
 
     /// Allocator, result, median, and median and verdict of the differences.
-    fn splits(comparison: &Comparison) -> Vec<(&str, usize, f64, Option<(f64, Verdict)>)> {
+    type Seen<'a> = (&'a str, usize, f64, Option<(f64, Verdict)>);
+
+    fn splits(comparison: &Comparison) -> Vec<Seen<'_>> {
         let metric = &comparison.metrics[0];
         assert_eq!(metric.name, "counters.direct_map_level2_splits");
         let of = |difference: Difference| (difference.summary.median, difference.verdict);
