@@ -8,6 +8,8 @@ step() { printf '\n== %s\n' "$*"; "$@"; }
 step cargo fmt --check
 step cargo clippy --locked --all-targets -- -D warnings
 step cargo test --locked
+# The baselines in results/, as a user's CI holds them.
+step cargo run --locked --quiet -- check --quiet
 RUSTDOCFLAGS="-D warnings" step cargo doc --locked --no-deps
 if command -v cargo-deny >/dev/null; then
   step cargo deny --locked check licenses bans sources

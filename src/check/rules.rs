@@ -124,7 +124,8 @@ impl Rules {
         let direction = rule.direction.unwrap_or(match better {
             Better::Lower => Direction::Lower,
             Better::Higher => Direction::Higher,
-            Better::Neither => Direction::Same,
+            Better::Fixed => Direction::Same,
+            Better::Neither => Direction::Any,
         });
         // Of equally exact ones the last on the command line counts.
         let flags = self.tolerances.iter().filter(|tolerance| tolerance.metric.matches(metric));

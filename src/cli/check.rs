@@ -31,7 +31,7 @@ Examples:
   fragsim check --github --junit check.xml --md \"$GITHUB_STEP_SUMMARY\"
 
 A scenario is replayed with the seeds of its baseline and compared with results/NAME.json; a result is compared as it
-is. Every metric is exact, unless the scenario's \"checks\" or --tolerance allow it to change:
+is. No metric may get worse at all, unless the scenario's \"checks\" or --tolerance allow it:
   \"checks\": {\"direct_map_level2_splits\": {\"relative\": \"5%\"}, \"text.*\": {\"direction\": \"any\"}}
 
 Exit codes: 0 all hold, 1 something got worse, 2 bad input, 3 no baseline. With several inputs bad input comes before

@@ -64,7 +64,7 @@ type ByMetric = BTreeMap<String, BySeed>;
 impl MetricRows {
     /// Where the better values lie.
     pub fn better(&self) -> Better {
-        self.about.map_or(Better::Neither, |about| about.better)
+        Better::of(&self.name)
     }
 
     /// The number that every row has on every seed, if that is so.
@@ -168,11 +168,10 @@ fn metric_rows<'a>(
 
 fn row(allocator: &str, result: usize, numbers: &BySeed, base: Option<&BySeed>, metric: &str) -> Option<Row> {
     let summary = Summary::of(&numbers.values().copied().collect::<Vec<_>>())?;
-    let better = About::metric(metric).map_or(Better::Neither, |about| about.better);
     let pairs = |base: &BySeed| -> Vec<(f64, f64)> {
         base.iter().filter_map(|(seed, old)| Some((*old, *numbers.get(seed)?))).collect()
     };
-    let difference = base.and_then(|base| Difference::of(&pairs(base), better));
+    let difference = base.and_then(|base| Difference::of(&pairs(base), Better::of(metric)));
     Some(Row { allocator: allocator.to_owned(), result, summary, difference })
 }
 
@@ -229,7 +228,9 @@ mod tests {
     }
 
     /// Allocator, result, median, and median and verdict of the differences.
-    fn splits(comparison: &Comparison) -> Vec<(&str, usize, f64, Option<(f64, Verdict)>)> {
+    type Seen<'a> = (&'a str, usize, f64, Option<(f64, Verdict)>);
+
+    fn splits(comparison: &Comparison) -> Vec<Seen<'_>> {
         let metric = &comparison.metrics[0];
         assert_eq!(metric.name, "counters.direct_map_level2_splits");
         let of = |difference: Difference| (difference.summary.median, difference.verdict);

@@ -81,7 +81,7 @@ impl Difference {
             None => Verdict::TooFew,
             Some((low, high)) if low <= 0.0 && high >= 0.0 => Verdict::NotSignificant,
             Some((low, _)) => match (better, low > 0.0) {
-                (Better::Neither, _) => Verdict::Different,
+                (Better::Neither | Better::Fixed, _) => Verdict::Different,
                 (Better::Higher, true) | (Better::Lower, false) => Verdict::Better,
                 (Better::Lower, true) | (Better::Higher, false) => Verdict::Worse,
             },

@@ -219,11 +219,18 @@ fn rules_come_from_the_scenario_and_the_command_line() {
     assert_eq!(with_rules("{\"direct_map_level2_splits\": {\"direction\": \"higher\"}}"), 0);
     assert_eq!(with_rules("{\"direct_map_level2_split\": {}}"), 2);
     assert_eq!(with_rules("{}"), 1);
-    for (tolerance, code) in [("direct_map_level2_splits=1", 0), ("direct_map_level2_splits=1%", 1), ("*=100%", 0)] {
-        place.write("s.json", SCENARIO);
-        let found = check(&place, &["s.json", "--tolerance", tolerance]).0;
-        let from_nothing = place.read("results/s.json").contains("\"direct_map_level2_splits\":0");
-        assert_eq!(found, Some(if from_nothing && tolerance.ends_with('%') { 1 } else { code }), "{tolerance}");
+    place.write("s.json", SCENARIO);
+    assert_eq!(check(&place, &["s.json", "--update"]).0, Some(0));
+    edit(&place, "results/s.json", |baseline| add(baseline, "/runs/0/counters/MemFree", 10));
+    for (tolerances, code) in [
+        (&["MemFree=10"][..], 0),
+        (&["MemFree=9"], 1),
+        (&["MemFree=1%"], 0),
+        (&["*=1%", "MemFree=0%"], 1),
+        (&["*=10"], 0),
+    ] {
+        let flags: Vec<&str> = tolerances.iter().flat_map(|tolerance| ["--tolerance", tolerance]).collect();
+        assert_eq!(check(&place, &[&["s.json"][..], &flags].concat()).0, Some(code), "{tolerances:?}");
     }
     // A result brings the rules of its scenario along.
     place.write("s.json", SCENARIO.replace("{\"trace\"", "{\"checks\": {\"*\": {\"direction\": \"any\"}}, \"trace\""));

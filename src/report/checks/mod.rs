@@ -243,8 +243,8 @@ mod tests {
         let expected = "\
 a.json: 1 worse, 1 better, 1 gone, 1 new, SAME the same, against results/a.json
 
-verdict  allocator  metric                             baseline  now      change  allowed
-─────────────────────────────────────────────────────────────────────────────────────────
+verdict  allocator  metric                             baseline  now       change  allowed
+──────────────────────────────────────────────────────────────────────────────────────────
 worse    pack-4k    counters.direct_map_level2_splits         3    4  +1 (+33.3%)     none
 better   pack-4k    counters.direct_map_level3_splits         4    0   -4 (-100%)     none
 gone: counters.went|counter of pack-4k

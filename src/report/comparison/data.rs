@@ -47,6 +47,7 @@ impl ComparisonView<'_> {
             Better::Lower => "lower",
             Better::Higher => "higher",
             Better::Neither => "neither",
+            Better::Fixed => "fixed",
         };
         let row = |row: &Row| {
             json!({

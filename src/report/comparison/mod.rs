@@ -72,7 +72,7 @@ fn title_of(metric: &MetricRows) -> String {
     let better = match metric.better() {
         Better::Lower => ", lower is better",
         Better::Higher => ", higher is better",
-        Better::Neither => "",
+        Better::Neither | Better::Fixed => "",
     };
     match metric.about {
         Some(about) => format!("{name} ({}{better})", about.unit),
