@@ -1,12 +1,12 @@
 //! Memory, direct map and kernel areas of one simulated host.
 
-use super::release::{Frees, PageEra, Release, TrapFill, Vmalloc};
+use super::release::{Frees, Release, TrapFill};
 use super::rox_cache::RoxCache;
 use super::users::MemoryUsers;
 use crate::direct_map::{CallEnd, Change, CpaEra, DirectMap, Flushes, PermChange, Walk};
-use crate::memory::{Memory, MigrateType, OutOfMemory};
+use crate::memory::{Memory, MigrateType};
 use crate::text_alloc::{AreaId, AreaRequest, Areas, Backing, GiveBack, NoText, TextPerms};
-use crate::units::{Order, PAGES_PER_2M, Pfn, PfnRange};
+use crate::units::{Order, PAGES_PER_2M, PfnRange};
 
 /// How an area is mapped in its own virtual range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +47,8 @@ struct Area {
     frames: Frames,
     mapping: Mapping,
     reset_on_free: bool,
+    /// Pages of its table of page pointers, if it is a large area.
+    table: Option<Box<[PfnRange]>>,
 }
 
 /// A simulated host without its text allocator.
@@ -65,16 +67,7 @@ pub(super) struct Machine {
     free_ids: Vec<AreaId>,
     runs: Vec<PfnRange>,
     /// Whether ordinary areas were freed since the last purge.
-    lazy_areas: bool,
-}
-
-/// Memory from `kvmalloc`.
-#[derive(Debug)]
-pub(super) enum Kvmalloc {
-    /// One block.
-    Block(Pfn, Order),
-    /// Pages of a vmalloc area.
-    Area(Vec<PfnRange>),
+    pub(super) lazy_areas: bool,
 }
 
 impl Machine {
@@ -98,121 +91,6 @@ impl Machine {
             free_ids: Vec::new(),
             runs: Vec::new(),
             lazy_areas: false,
-        }
-    }
-
-    /// Repeats a request until it succeeds or there is no page cache left to drop for it.
-    fn with_reclaim<T>(
-        &mut self,
-        pages: u64,
-        mut request: impl FnMut(&mut Memory) -> Result<T, OutOfMemory>,
-    ) -> Result<T, NoText> {
-        loop {
-            match request(&mut self.memory) {
-                Ok(granted) => return Ok(granted),
-                Err(_) if self.users.drop_page_cache(&mut self.memory, pages) => {}
-                Err(error) => return Err(NoText { pages, free_pages: error.free_pages }),
-            }
-        }
-    }
-
-    /// One page for the kernel; takes page cache back if there is none.
-    #[inline]
-    pub(super) fn page(&mut self) -> Result<Pfn, NoText> {
-        match self.memory.alloc_page(MigrateType::Unmovable) {
-            Ok(pfn) => Ok(pfn),
-            Err(_) => self.with_reclaim(1, |memory| memory.alloc_page(MigrateType::Unmovable)),
-        }
-    }
-
-    /// Single pages for the kernel in the order they come, appended to `runs`.
-    fn single_pages(&mut self, pages: u64, runs: &mut Vec<PfnRange>) -> Result<(), NoText> {
-        // One by one in 5.10, through the bulk allocator since (`vm_area_alloc_pages`).
-        let take = if self.release.pages == PageEra::V5_10 { Memory::alloc_bulk } else { Memory::alloc_array };
-        self.with_reclaim(pages, |memory| take(memory, pages, MigrateType::Unmovable, runs))
-    }
-
-    /// Single pages that are taken and given back at once.
-    fn borrow_pages(&mut self, pages: u64) -> Result<(), NoText> {
-        self.with_reclaim(pages, |memory| memory.borrow_pages(pages, MigrateType::Unmovable))
-    }
-
-    /// Large orders first, each at most as large as what is left; after a failure only smaller ones; single pages for the
-    /// rest (`vm_area_alloc_pages@7.2`).
-    fn large_pages_first(&mut self, pages: u64, runs: &mut Vec<PfnRange>) -> Result<(), NoText> {
-        let before = runs.len();
-        let (mut left, mut limit) = (pages, Order::MAX.get());
-        while left > 1 && limit > 0 {
-            let order = (left.ilog2() as u8).min(limit);
-            let Some(order) = Order::new(order).filter(|order| *order > Order::ZERO) else { break };
-            match self.memory.alloc_block(order, MigrateType::Unmovable) {
-                Ok(pfn) => {
-                    runs.push(PfnRange::with_len(pfn, order.pages()));
-                    left -= order.pages();
-                }
-                Err(_) => limit = order.get() - 1,
-            }
-        }
-        if left > 0
-            && let Err(error) = self.single_pages(left, runs)
-        {
-            for run in runs.drain(before..) {
-                self.free_pages_of(run);
-            }
-            return Err(error);
-        }
-        Ok(())
-    }
-
-    /// The pages of an ordinary vmalloc area, as the release gets them, appended to `runs`.
-    pub(super) fn vmalloc(&mut self, pages: u64, runs: &mut Vec<PfnRange>) -> Result<(), NoText> {
-        match self.release.vmalloc {
-            Vmalloc::SinglePages => self.single_pages(pages, runs),
-            Vmalloc::LargeOrdersFirst => self.large_pages_first(pages, runs),
-        }
-    }
-
-    /// Frees pages of an ordinary vmalloc area, as the release does; the virtual range stays behind until the next purge.
-    #[inline]
-    pub(super) fn vfree(&mut self, run: PfnRange) {
-        self.lazy_areas = true;
-        match self.release.frees {
-            Frees::PageByPage => self.free_pages_of(run),
-            Frees::ContiguousRuns => self.memory.free_run(run),
-        }
-    }
-
-    /// The same pages taken and given back, with nothing in between.
-    #[inline]
-    pub(super) fn vmalloc_and_vfree(&mut self, pages: u64) -> Result<(), NoText> {
-        self.lazy_areas = true;
-        if self.release.vmalloc == Vmalloc::SinglePages && self.release.frees == Frees::PageByPage {
-            return self.borrow_pages(pages);
-        }
-        let mut runs = Vec::new();
-        self.vmalloc(pages, &mut runs)?;
-        runs.into_iter().for_each(|run| self.vfree(run));
-        Ok(())
-    }
-
-    /// One block from the page allocator if there is one, else a vmalloc area (`kvmalloc`).
-    pub(super) fn kvmalloc(&mut self, pages: u64) -> Result<Kvmalloc, NoText> {
-        let order = u8::try_from(pages.next_power_of_two().ilog2()).ok().and_then(Order::new);
-        if let Some(order) = order
-            && let Ok(pfn) = self.memory.alloc_block(order, MigrateType::Unmovable)
-        {
-            return Ok(Kvmalloc::Block(pfn, order));
-        }
-        let mut runs = Vec::new();
-        self.vmalloc(pages, &mut runs)?;
-        Ok(Kvmalloc::Area(runs))
-    }
-
-    /// Frees such memory (`kvfree`).
-    pub(super) fn kvfree(&mut self, memory: Kvmalloc) {
-        match memory {
-            Kvmalloc::Block(pfn, order) => self.memory.free_block(pfn, order),
-            Kvmalloc::Area(runs) => runs.into_iter().for_each(|run| self.vfree(run)),
         }
     }
 
@@ -252,6 +130,7 @@ impl Machine {
         request: AreaRequest,
         take: impl FnOnce(&mut Self, u64, &mut Vec<PfnRange>) -> Result<(), NoText>,
     ) -> Result<AreaId, NoText> {
+        let table = self.table_of(request.pages)?;
         let frames = if request.pages == 1 {
             Frames::one(PfnRange::with_len(self.page()?, 1))
         } else {
@@ -260,21 +139,26 @@ impl Machine {
             let taken = take(self, request.pages, &mut runs);
             let frames = Frames::many(&runs);
             self.runs = runs;
-            taken?;
+            if let Err(error) = taken {
+                self.free_table(table);
+                return Err(error);
+            }
             frames
         };
-        Ok(self.insert(Area { frames, mapping: Mapping::Single, reset_on_free: request.reset_on_free }))
+        Ok(self.insert(Area { frames, mapping: Mapping::Single, reset_on_free: request.reset_on_free, table }))
     }
 
     /// Order-9 blocks only; if one is missing, the whole area is made of ordinary pages instead
     /// (`__vmalloc_node_range@5.18`: falls back to base pages).
     fn open_huge(&mut self, request: AreaRequest) -> Result<AreaId, NoText> {
+        let table = self.table_of(request.pages)?;
         let mut runs = Vec::new();
         for _ in 0..request.pages / PAGES_PER_2M {
             match self.memory.alloc_block(Order::PAGEBLOCK, MigrateType::Unmovable) {
                 Ok(pfn) => runs.push(PfnRange::with_len(pfn, PAGES_PER_2M)),
                 Err(_) => {
                     runs.into_iter().for_each(|run: PfnRange| self.memory.free_block(run.start(), Order::PAGEBLOCK));
+                    self.free_table(table);
                     return self.open(AreaRequest { backing: Backing::Vmalloc, ..request });
                 }
             }
@@ -283,13 +167,8 @@ impl Machine {
             frames: Frames::many(&runs),
             mapping: Mapping::Huge,
             reset_on_free: request.reset_on_free,
+            table,
         }))
-    }
-
-    fn free_pages_of(&mut self, run: PfnRange) {
-        for pfn in run.iter() {
-            self.memory.free_page(pfn);
-        }
     }
 
     /// Changes pages `first..first + pages` of an area; the alias in the direct map follows.
@@ -375,7 +254,7 @@ impl Areas for Machine {
     fn open(&mut self, request: AreaRequest) -> Result<AreaId, NoText> {
         match request.backing {
             Backing::Huge => self.open_huge(request),
-            Backing::Vmalloc => self.open_pages(request, Self::vmalloc),
+            Backing::Vmalloc => self.open_pages(request, Self::area_pages),
             Backing::SinglePages => self.open_pages(request, Self::single_pages),
             Backing::LargeOrdersFirst => self.open_pages(request, Self::large_pages_first),
         }
@@ -395,6 +274,7 @@ impl Areas for Machine {
             self.lazy_areas = true;
         }
         self.give_back(&area, how);
+        self.free_table(area.table);
     }
 
     fn open_rox(&mut self, pages: u64) -> Result<AreaId, NoText> {

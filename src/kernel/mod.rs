@@ -5,6 +5,7 @@
 
 mod boot;
 mod companions;
+mod kmem;
 mod machine;
 mod modules;
 mod program;
@@ -12,12 +13,15 @@ mod release;
 mod rox_cache;
 mod trampolines;
 mod users;
+mod verifier;
 
 use rustc_hash::FxHashMap;
 
 pub use boot::HostSetup;
 pub use program::Program;
-pub use release::{Frees, Modules, PageEra, Release, Trampolines, TrapFill, Vmalloc, release_names};
+pub use release::{
+    FlowPasses, Frees, Modules, PageEra, Release, Trampolines, TrapFill, VerifierSizes, Vmalloc, release_names,
+};
 
 use crate::direct_map::{CallEnd, CounterView, DirectMapCounters, Flushes, Leaf, PermChange, Walk};
 use crate::memory::MemoryError;
@@ -89,7 +93,7 @@ impl Kernel {
         Ok(Self {
             machine,
             text,
-            companions: Companions::new(setup.release.aux_bytes_per_insn),
+            companions: Companions::new(setup.release),
             programs: FxHashMap::default(),
             images: 0,
             modules: ModuleTable::default(),

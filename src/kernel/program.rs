@@ -1,11 +1,12 @@
 //! One loaded program: its images and the memory that came along.
 
-use super::companions::{Companions, ProgramPages, give_array, insns_of, program_pages, take_addresses};
+use super::companions::{Companions, ProgramPages, insns_of, program_pages};
 use super::machine::Machine;
 use crate::text_alloc::{
     AreaId, AreaRequest, Areas, Backing, GiveBack, ImageBytes, NoText, Slot, TextAllocator, TextPerms,
 };
 use crate::trace::Load;
+use crate::units::PAGE_BYTES;
 
 /// Everything a program holds.
 #[derive(Clone, Debug)]
@@ -17,8 +18,8 @@ pub struct Program {
 enum Body {
     /// Compiled, one function.
     One(Slot, ProgramPages),
-    /// Compiled, several functions, each with a `struct bpf_prog` of its own (`jit_subprogs`).
-    Several(Box<[(Slot, ProgramPages)]>),
+    /// Compiled, several functions, each with a `struct bpf_prog` of its own beside that of the whole (`jit_subprogs`).
+    Several(Box<[(Slot, ProgramPages)]>, ProgramPages),
     /// Interpreted: the pages of the program itself are read-only (`bpf_prog_lock_ro`).
     Interpreted(AreaId),
 }
@@ -36,7 +37,7 @@ impl Program {
             _ if !load.jited => Self::interpreted(machine, companions, insns)?,
             [image] => {
                 let pages = companions.take_program(machine, insns)?;
-                companions.borrow_scratch(machine, insns)?;
+                machine.verify(insns)?;
                 Body::One(make_image(machine, text, *image, insns)?, pages)
             }
             images => Self::several(machine, companions, text, images, insns)?,
@@ -52,22 +53,23 @@ impl Program {
         images: &[u32],
         insns: u64,
     ) -> Result<Body, NoText> {
-        let scratch = companions.take_scratch(machine, insns)?;
+        let container = companions.take_program(machine, insns)?;
+        let scratch = machine.begin_verify(insns)?;
         let mut functions = Vec::with_capacity(images.len());
         for image in images {
             let insns = insns_of(0, u64::from(*image));
             let pages = companions.take_program(machine, insns)?;
             functions.push((make_image(machine, text, *image, insns)?, pages));
         }
-        scratch.into_iter().for_each(|run| machine.vfree(run));
-        Ok(Body::Several(functions.into()))
+        machine.end_verify(scratch);
+        Ok(Body::Several(functions.into(), container))
     }
 
     fn interpreted(machine: &mut Machine, companions: &mut Companions, insns: u64) -> Result<Body, NoText> {
         companions.take_objects(machine)?;
         let pages = program_pages(insns);
         let area = machine.open(AreaRequest { pages, backing: Backing::Vmalloc, reset_on_free: true })?;
-        companions.borrow_scratch(machine, insns)?;
+        machine.verify(insns)?;
         machine.protect(area, pages, TextPerms::ReadOnly);
         Ok(Body::Interpreted(area))
     }
@@ -76,7 +78,7 @@ impl Program {
     pub(super) fn images(&self) -> u64 {
         match &self.body {
             Body::One(..) => 1,
-            Body::Several(functions) => functions.len() as u64,
+            Body::Several(functions, _) => functions.len() as u64,
             Body::Interpreted(_) => 0,
         }
     }
@@ -88,11 +90,12 @@ impl Program {
                 text.unload(machine, slot);
                 companions.give_program(machine, pages);
             }
-            Body::Several(functions) => {
+            Body::Several(functions, container) => {
                 for (slot, pages) in functions {
                     text.unload(machine, slot);
                     companions.give_program(machine, pages);
                 }
+                companions.give_program(machine, container);
             }
             Body::Interpreted(area) => {
                 machine.close(area, GiveBack::Release);
@@ -102,11 +105,21 @@ impl Program {
     }
 }
 
-/// Compiles one function: the table of addresses is held until its image has found its place.
+/// Compiles one function: the table of addresses is held until its image is done, and so is the writable copy of an
+/// image that stands in a pack (`bpf_jit_binary_pack_alloc@6.1`, which takes it after the room in the pack).
 #[inline]
 fn make_image(machine: &mut Machine, text: &mut dyn TextAllocator, bytes: u32, insns: u64) -> Result<Slot, NoText> {
-    let addresses = take_addresses(machine, insns)?;
+    if u64::from(bytes) <= PAGE_BYTES && insns < PAGE_BYTES / 2 {
+        // Both are slab objects.
+        return text.load(machine, ImageBytes::new(bytes));
+    }
+    let addresses = machine.take_addresses(insns)?;
+    let poked = text.usage().text_poke_bytes;
     let slot = text.load(machine, ImageBytes::new(bytes))?;
-    give_array(machine, addresses);
+    if text.usage().text_poke_bytes > poked {
+        let copy = machine.kvmalloc(u64::from(bytes))?;
+        machine.kvfree(copy);
+    }
+    machine.kvfree(addresses);
     Ok(slot)
 }

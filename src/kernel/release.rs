@@ -69,6 +69,30 @@ pub enum TrapFill {
     ThroughMapping,
 }
 
+/// Passes over a program's control flow that take memory (`kernel/bpf/verifier.c`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FlowPasses {
+    /// `check_cfg` alone.
+    CheckOnly,
+    /// A postorder of the instructions, and registers alive at each (6.15).
+    LiveRegisters,
+    /// Strongly connected components too (6.17).
+    Components,
+    /// Stack slots written too; they and the postorder are held to the end (6.18).
+    StackLiveness,
+}
+
+/// Memory of the verifier per instruction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VerifierSizes {
+    /// `sizeof(struct bpf_insn_aux_data)`.
+    pub aux_bytes: u64,
+    /// One entry of the table of states (`explored_states`): a pointer, a list head since 6.15.
+    pub state_bytes: u64,
+    /// Passes over the control flow.
+    pub passes: FlowPasses,
+}
+
 /// A kernel release that a scenario can name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Release {
@@ -94,8 +118,10 @@ pub struct Release {
     pub modules: Modules,
     /// Freed pieces of the executable cache.
     pub trap_fill: TrapFill,
-    /// Bytes of verifier scratch per instruction (`sizeof(struct bpf_insn_aux_data)`).
-    pub aux_bytes_per_insn: u64,
+    /// Memory of the verifier.
+    pub verifier: VerifierSizes,
+    /// Bytes of the large slab objects of one program.
+    pub large_slab_bytes: u64,
     /// Entries of the high kernel map that boot splits; they are counted with the direct map.
     pub high_map_splits: u64,
 }
@@ -113,11 +139,17 @@ const V5_10: Release = Release {
     trampolines: Trampolines::WritablePage,
     modules: Modules::CoreAndInit,
     trap_fill: TrapFill::TextPoke,
-    aux_bytes_per_insn: 48,
+    verifier: VerifierSizes { aux_bytes: 40, state_bytes: 8, passes: FlowPasses::CheckOnly },
+    large_slab_bytes: 1024,
     high_map_splits: 5,
 };
-const V5_15: Release =
-    Release { name: "5.15", summary: "whole pages per image", pages: PageEra::V5_15, aux_bytes_per_insn: 64, ..V5_10 };
+const V5_15: Release = Release {
+    name: "5.15",
+    summary: "whole pages per image",
+    pages: PageEra::V5_15,
+    verifier: VerifierSizes { aux_bytes: 48, state_bytes: 8, passes: FlowPasses::CheckOnly },
+    ..V5_10
+};
 const V5_17: Release = Release { name: "5.17", ..V5_15 };
 const V5_18_RC1: Release = Release {
     name: "5.18-rc1",
@@ -140,7 +172,8 @@ const V6_0: Release = Release {
     policy: Policy::PackVmalloc,
     pages: PageEra::V6_1,
     trampolines: Trampolines::RoxPage,
-    aux_bytes_per_insn: 72,
+    verifier: VerifierSizes { aux_bytes: 56, state_bytes: 8, passes: FlowPasses::CheckOnly },
+    large_slab_bytes: 2048,
     ..V5_19
 };
 const V6_1: Release = Release { name: "6.1", ..V6_0 };
@@ -156,7 +189,7 @@ const V6_12: Release = Release {
     summary: "packs of 2 MiB made of single pages; trampolines inside packs",
     pages: PageEra::V6_12,
     trampolines: Trampolines::InPack,
-    aux_bytes_per_insn: 80,
+    verifier: VerifierSizes { aux_bytes: 80, state_bytes: 8, passes: FlowPasses::CheckOnly },
     high_map_splits: 4,
     ..V6_6
 };
@@ -166,10 +199,15 @@ const V6_15: Release = Release {
     summary: "as 6.12, but module text comes from the read-only executable cache",
     cpa: CpaEra::From6_15,
     modules: Modules::TextInCache,
+    verifier: VerifierSizes { aux_bytes: 80, state_bytes: 16, passes: FlowPasses::LiveRegisters },
     ..V6_14
 };
 const V6_16: Release = Release { name: "6.16", ..V6_15 };
-const V6_18: Release = Release { name: "6.18", ..V6_15 };
+const V6_18: Release = Release {
+    name: "6.18",
+    verifier: VerifierSizes { aux_bytes: 88, state_bytes: 16, passes: FlowPasses::StackLiveness },
+    ..V6_15
+};
 const V6_19: Release = Release {
     name: "6.19",
     summary: "packs of single mappings over one 2 MiB block",

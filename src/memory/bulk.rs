@@ -50,19 +50,11 @@ impl Memory {
         Ok(())
     }
 
-    /// Single pages that are taken and given back in the same order at once, as scratch memory is; afterwards the last one
-    /// is the next to be handed out. The same as [`Memory::alloc_bulk`] and [`Memory::free_page`] for each, but faster.
-    ///
-    /// # Errors
-    /// If the pages cannot all be had.
-    pub fn borrow_pages(&mut self, pages: u64, kind: MigrateType) -> Result<(), OutOfMemory> {
-        if self.zones[self.preferred as usize].turn_head(pages as usize, kind, self.cpu, &self.rules) {
-            return Ok(());
-        }
-        let mut runs = Vec::new();
-        self.alloc_bulk(pages, kind, &mut runs)?;
-        self.give_back(&mut runs, 0);
-        Ok(())
+    /// Takes single pages and gives them back in the same order at once, as scratch memory is; afterwards the last one is
+    /// the next to be handed out. The same as [`Memory::alloc_bulk`] or [`Memory::alloc_array`] and
+    /// [`Memory::free_page`] for each, but faster; false if the CPU's list does not allow that, and nothing was done.
+    pub fn turn_pages(&mut self, pages: u64, kind: MigrateType) -> bool {
+        self.zones[self.preferred as usize].turn_head(pages as usize, kind, self.cpu, &self.rules)
     }
 
     /// Single pages as vmalloc takes them since 5.13: from one zone at a time, at most 100 by one call of the bulk
