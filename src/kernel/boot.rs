@@ -73,7 +73,7 @@ pub(super) fn boot(setup: &HostSetup<'_>, text: &mut dyn TextAllocator) -> Resul
     let map = DirectMap::boot(&ram, BootOptions { largest: setup.largest_page, ..BootOptions::default() });
     let users = MemoryUsers::new(Stream::new(setup.seed, Component::MemoryUsers, setup.run));
     let nodes = u64::from(setup.layout.nodes());
-    let mut machine = Machine::new(memory, map, setup.release, nodes, users);
+    let mut machine = Machine::new(memory, map, setup.release, nodes, users, setup.cpus.max(1));
     mark_image_read_only(&mut machine);
     take_boot_memory(&mut machine, text, setup.boot_program);
     if *setup.start != StartState::Fresh {

@@ -105,7 +105,7 @@ impl Companions {
         let pages = program_pages(insns);
         if pages == 1 {
             self.program_pages += 1;
-            return machine.page().map(ProgramPages::One);
+            return machine.vmalloc_page().map(ProgramPages::One);
         }
         let mut runs = Vec::new();
         machine.vmalloc(pages, &mut runs)?;
@@ -133,13 +133,11 @@ impl Companions {
         match pages {
             ProgramPages::One(pfn) => {
                 self.program_pages -= 1;
-                machine.vfree(PfnRange::with_len(pfn, 1));
+                machine.vfree([PfnRange::with_len(pfn, 1)]);
             }
             ProgramPages::Many(runs) => {
-                for run in runs {
-                    self.program_pages -= run.pages();
-                    machine.vfree(run);
-                }
+                self.program_pages -= runs.iter().map(|run| run.pages()).sum::<u64>();
+                machine.vfree(runs);
             }
         }
     }

@@ -102,7 +102,7 @@ impl Machine {
 
     /// Frees such a table.
     pub(super) fn free_table(&mut self, table: Option<Box<[PfnRange]>>) {
-        table.into_iter().flatten().for_each(|run| self.vfree(run));
+        table.into_iter().flatten().for_each(|run| self.free_run_of(run));
     }
 
     /// An ordinary area, appended to `runs`: its pages, and behind them those of its table, as they are freed.
@@ -113,13 +113,40 @@ impl Machine {
             return Err(error);
         }
         runs.extend(table.into_iter().flatten());
+        self.map_area(runs.iter().map(|run| run.pages()).sum())
+    }
+
+    /// An ordinary area of one page.
+    #[inline]
+    pub(super) fn vmalloc_page(&mut self) -> Result<Pfn, NoText> {
+        let pfn = self.page()?;
+        self.map_area(1)?;
+        Ok(pfn)
+    }
+
+    /// Maps an ordinary area; page tables that its range still lacks are taken now.
+    #[inline]
+    pub(super) fn map_area(&mut self, pages: u64) -> Result<(), NoText> {
+        for _ in 0..self.ordinary.map(pages) {
+            self.page()?;
+        }
         Ok(())
     }
 
-    /// Frees pages of an ordinary area, as the release does; the virtual range stays behind until the next purge.
+    /// Frees an ordinary area, as the release does; its virtual range stays behind until the next purge.
     #[inline]
-    pub(super) fn vfree(&mut self, run: PfnRange) {
+    pub(super) fn vfree(&mut self, runs: impl IntoIterator<Item = PfnRange>) {
+        let mut pages = 0;
+        for run in runs {
+            pages += run.pages();
+            self.free_run_of(run);
+        }
         self.lazy_areas = true;
+        self.ordinary.unmap(pages);
+    }
+
+    #[inline]
+    fn free_run_of(&mut self, run: PfnRange) {
         match self.release.frees {
             Frees::PageByPage => self.free_pages_of(run),
             Frees::ContiguousRuns => self.memory.free_run(run),
@@ -129,14 +156,16 @@ impl Machine {
     /// The same pages taken and given back, with nothing in between.
     #[inline]
     pub(super) fn vmalloc_and_vfree(&mut self, pages: u64) -> Result<(), NoText> {
-        self.lazy_areas = true;
         let singly = self.release.vmalloc == Vmalloc::SinglePages && self.release.frees == Frees::PageByPage;
         if singly && pages <= POINTERS_PER_PAGE && self.memory.turn_pages(pages, MigrateType::Unmovable) {
+            self.map_area(pages)?;
+            self.lazy_areas = true;
+            self.ordinary.unmap(pages);
             return Ok(());
         }
         let mut runs = Vec::new();
         self.vmalloc(pages, &mut runs)?;
-        runs.into_iter().for_each(|run| self.vfree(run));
+        self.vfree(runs);
         Ok(())
     }
 
@@ -175,6 +204,7 @@ impl Machine {
             }
         }
         runs.extend(table.into_iter().flatten());
+        self.map_area(runs.iter().map(|run| run.pages()).sum())?;
         Ok(true)
     }
 
@@ -183,7 +213,7 @@ impl Machine {
         match memory {
             Kvmalloc::Slab => {}
             Kvmalloc::Block(pfn, order) => self.memory.free_block(pfn, order),
-            Kvmalloc::Area(runs) => runs.into_iter().for_each(|run| self.vfree(run)),
+            Kvmalloc::Area(runs) => self.vfree(runs),
         }
     }
 

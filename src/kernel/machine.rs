@@ -3,6 +3,7 @@
 use super::release::{Frees, Release, TrapFill};
 use super::rox_cache::RoxCache;
 use super::users::MemoryUsers;
+use super::virtual_range::VirtualRange;
 use crate::direct_map::{CallEnd, Change, CpaEra, DirectMap, Flushes, PermChange, Walk};
 use crate::memory::{Memory, MigrateType};
 use crate::text_alloc::{AreaId, AreaRequest, Areas, Backing, GiveBack, NoText, TextPerms};
@@ -68,6 +69,9 @@ pub(super) struct Machine {
     runs: Vec<PfnRange>,
     /// Whether ordinary areas were freed since the last purge.
     pub(super) lazy_areas: bool,
+    /// The range of ordinary areas, and that of modules and images.
+    pub(super) ordinary: VirtualRange,
+    text: VirtualRange,
 }
 
 impl Machine {
@@ -77,6 +81,7 @@ impl Machine {
         release: &'static Release,
         nodes: u64,
         users: MemoryUsers,
+        cpus: u32,
     ) -> Self {
         Self {
             memory,
@@ -91,6 +96,8 @@ impl Machine {
             free_ids: Vec::new(),
             runs: Vec::new(),
             lazy_areas: false,
+            ordinary: VirtualRange::ordinary(cpus),
+            text: VirtualRange::text(),
         }
     }
 
@@ -145,6 +152,9 @@ impl Machine {
             }
             frames
         };
+        for _ in 0..self.text.map(request.pages) {
+            self.page()?;
+        }
         Ok(self.insert(Area { frames, mapping: Mapping::Single, reset_on_free: request.reset_on_free, table }))
     }
 
@@ -209,6 +219,7 @@ impl Machine {
     #[inline]
     fn purge_lazy_areas(&mut self) {
         self.flushes.full += u64::from(std::mem::take(&mut self.lazy_areas));
+        self.ordinary.purge();
     }
 
     /// Makes the direct map under a free area of the executable cache valid and writable again, without flushes
@@ -236,6 +247,7 @@ impl Machine {
         }
         // One flush from the lowest to the highest address of area and alias, lazily freed ones too: always everything.
         self.lazy_areas = false;
+        self.ordinary.purge();
         self.flushes.full += 1;
     }
 
@@ -272,6 +284,9 @@ impl Areas for Machine {
             self.reset(&area.frames);
         } else {
             self.lazy_areas = true;
+        }
+        if area.mapping == Mapping::Single {
+            self.text.unmap(area.frames.runs().map(|run| run.pages()).sum());
         }
         self.give_back(&area, how);
         self.free_table(area.table);

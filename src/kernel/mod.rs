@@ -14,6 +14,7 @@ mod rox_cache;
 mod trampolines;
 mod users;
 mod verifier;
+mod virtual_range;
 
 use rustc_hash::FxHashMap;
 

@@ -52,6 +52,7 @@ impl Machine {
         let (aux, tag) = (aux_pages(&self.release.verifier, insns), tag_pages(insns));
         if aux == 1 && tag == 1 {
             // The second page is taken and put back while the first is held: the list is as before.
+            self.vmalloc_and_vfree(1)?;
             return self.vmalloc_and_vfree(1);
         }
         let scratch = self.begin_verify(insns)?;
@@ -94,7 +95,7 @@ impl Machine {
 
     /// The verifier's end.
     pub(super) fn end_verify(&mut self, scratch: Scratch) {
-        scratch.aux.into_iter().for_each(|run| self.vfree(run));
+        self.vfree(scratch.aux);
         scratch.rest.into_iter().flatten().for_each(|array| self.kvfree(array));
     }
 
