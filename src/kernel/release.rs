@@ -32,8 +32,10 @@ pub enum PageEra {
     V5_18,
     /// As before (6.0 to 6.6).
     V6_1,
-    /// Lists that grow and shrink by themselves (6.7 to 7.1).
+    /// Lists that grow and shrink by themselves (6.7 to 6.14).
     V6_12,
+    /// Single pages are no longer stolen from the largest block; every pageblock is movable at boot (6.15 to 7.1).
+    V6_15,
     /// A new batch formula (7.2).
     V7_2,
 }
@@ -124,7 +126,17 @@ pub struct Release {
     pub large_slab_bytes: u64,
     /// Entries of the high kernel map that boot splits; they are counted with the direct map.
     pub high_map_splits: u64,
+    /// Parts of the kernel image that boot makes read-only, first frame and pages.
+    pub read_only_image: &'static [(u64, u64)],
 }
+
+/// Text with the tail of its last 2 MiB, constants, and the interrupt table, as recorded on Debian's cloud kernels with
+/// `nokaslr`. In 6.12 text and constants are one piece.
+const IMAGE_V5_10: &[(u64, u64)] = &[(4096, 3075), (7680, 1759), (11_884, 1)];
+const IMAGE_V6_1: &[(u64, u64)] = &[(4096, 3586), (8192, 2087), (12_980, 1)];
+const IMAGE_V6_12: &[(u64, u64)] = &[(4096, 6824), (14_041, 1)];
+const IMAGE_V6_18: &[(u64, u64)] = &[(4096, 4240), (8704, 3133), (15_449, 1)];
+const IMAGE_V7_3: &[(u64, u64)] = &[(4096, 4464), (8704, 3432), (15_616, 1)];
 
 /// The eldest release described; each later one says only what it changed.
 const V5_10: Release = Release {
@@ -142,6 +154,7 @@ const V5_10: Release = Release {
     verifier: VerifierSizes { aux_bytes: 40, state_bytes: 8, passes: FlowPasses::CheckOnly },
     large_slab_bytes: 1024,
     high_map_splits: 5,
+    read_only_image: IMAGE_V5_10,
 };
 const V5_15: Release = Release {
     name: "5.15",
@@ -172,6 +185,7 @@ const V6_0: Release = Release {
     policy: Policy::PackVmalloc,
     pages: PageEra::V6_1,
     trampolines: Trampolines::RoxPage,
+    read_only_image: IMAGE_V6_1,
     verifier: VerifierSizes { aux_bytes: 56, state_bytes: 8, passes: FlowPasses::CheckOnly },
     large_slab_bytes: 2048,
     ..V5_19
@@ -189,6 +203,7 @@ const V6_12: Release = Release {
     summary: "packs of 2 MiB made of single pages; trampolines inside packs",
     pages: PageEra::V6_12,
     trampolines: Trampolines::InPack,
+    read_only_image: IMAGE_V6_12,
     verifier: VerifierSizes { aux_bytes: 80, state_bytes: 8, passes: FlowPasses::CheckOnly },
     high_map_splits: 4,
     ..V6_6
@@ -199,6 +214,8 @@ const V6_15: Release = Release {
     summary: "as 6.12, but module text comes from the read-only executable cache",
     cpa: CpaEra::From6_15,
     modules: Modules::TextInCache,
+    pages: PageEra::V6_15,
+    read_only_image: IMAGE_V6_18,
     verifier: VerifierSizes { aux_bytes: 80, state_bytes: 16, passes: FlowPasses::LiveRegisters },
     ..V6_14
 };
@@ -229,6 +246,7 @@ const V7_3: Release = Release {
     name: "7.3",
     summary: "packs are pieces of the read-only executable cache of 2 MiB pages",
     policy: Policy::ExecmemRox,
+    read_only_image: IMAGE_V7_3,
     ..V7_2
 };
 

@@ -70,7 +70,7 @@ mod tests {
         assert_eq!((range.map(511), range.map(1), range.map(509)), (1, 1, 0));
         range.unmap(511);
         range.unmap(509);
-        assert_eq!((range.map(1000), range.map(19)), (0, 0), "at the freed place");
+        assert_eq!((range.map(1000), range.map(20)), (0, 0), "at the freed places");
         assert_eq!(range.map(0), 1);
     }
 
