@@ -10,7 +10,7 @@ const FILE_LINES: usize = 450;
 const FUNCTION_LINES: usize = 60;
 
 /// Which rooms a room may import from. A room that is not listed is an error.
-const ROOMS: [(&str, &[&str]); 15] = [
+const ROOMS: [(&str, &[&str]); 17] = [
     ("units", &[]),
     ("rng", &[]),
     ("diagnostics", &[]),
@@ -20,8 +20,10 @@ const ROOMS: [(&str, &[&str]); 15] = [
     ("direct_map", &["units"]),
     ("text_alloc", &["units"]),
     ("trace", &["units", "rng", "diagnostics", "json", "files"]),
+    ("recording", &["units", "diagnostics", "json", "files", "direct_map", "trace"]),
     ("kernel", &["units", "rng", "memory", "direct_map", "text_alloc", "trace"]),
     ("replay", &["units", "memory", "direct_map", "text_alloc", "trace", "kernel"]),
+    ("judge", &["units", "rng", "memory", "direct_map", "text_alloc", "trace", "recording", "kernel", "replay"]),
     (
         "scenario",
         &["units", "diagnostics", "json", "files", "memory", "direct_map", "text_alloc", "trace", "kernel", "replay"],
@@ -40,8 +42,10 @@ const ROOMS: [(&str, &[&str]); 15] = [
             "direct_map",
             "text_alloc",
             "trace",
+            "recording",
             "kernel",
             "replay",
+            "judge",
             "scenario",
             "result",
             "report",

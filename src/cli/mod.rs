@@ -11,11 +11,13 @@ mod list;
 mod man;
 mod output;
 mod progress;
+mod recording;
 mod render;
 mod run;
 mod schema;
 pub mod trace;
 mod trace_table;
+mod validate;
 
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
@@ -57,6 +59,15 @@ enum Command {
     Trace {
         #[command(subcommand)]
         command: TraceCommand,
+    },
+    /// Compare the model with recordings of real kernels
+    #[command(after_help = validate::HELP)]
+    Validate(validate::ValidateArgs),
+    /// Work with recordings of real kernels
+    #[command(arg_required_else_help = true, after_help = recording::HELP)]
+    Recording {
+        #[command(subcommand)]
+        command: recording::RecordingCommand,
     },
     /// Explain what a scenario can choose from
     #[command(after_help = list::HELP)]
@@ -105,6 +116,8 @@ fn dispatch(command: &Command, messages: Messages) -> Result<u8, Failure> {
     let code = match command {
         Command::Run(args) => run::run(args, &mut out, messages)?,
         Command::Trace { command } => trace(command, &mut out, messages)?,
+        Command::Validate(args) => validate::run(args, &mut out)?,
+        Command::Recording { command } => recording::run(command, &mut out)?,
         Command::List(args) => list::run(args, &mut out)?,
         Command::Schema(args) => schema::run(args, &mut out)?,
         Command::Completions(args) => completions::run(args, &mut Cli::command(), &mut out)?,

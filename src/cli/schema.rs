@@ -7,6 +7,7 @@ use schemars::schema_for;
 
 use super::exit;
 use super::output::Failure;
+use crate::recording;
 use crate::result::ResultDoc;
 use crate::scenario::Scenario;
 use crate::trace;
@@ -33,6 +34,8 @@ enum FileFormat {
     Trace,
     /// What `run` writes
     Result,
+    /// A line of a recording of a real kernel
+    Recording,
 }
 
 /// Runs the command.
@@ -41,6 +44,7 @@ pub(super) fn run(args: &SchemaArgs, out: &mut dyn Write) -> Result<u8, Failure>
         FileFormat::Scenario => schema_for!(Scenario),
         FileFormat::Trace => trace::json_schema(),
         FileFormat::Result => schema_for!(ResultDoc),
+        FileFormat::Recording => recording::json_schema(),
     };
     let text = serde_json::to_string_pretty(&schema).expect("a schema has a form in JSON");
     writeln!(out, "{text}")?;

@@ -1,5 +1,6 @@
 //! Memory, direct map and kernel areas of one simulated host.
 
+use super::given::Given;
 use super::release::{Frees, Release, TrapFill};
 use super::rox_cache::RoxCache;
 use super::users::MemoryUsers;
@@ -11,7 +12,7 @@ use crate::units::{Order, PAGES_PER_2M, PfnRange};
 
 /// How an area is mapped in its own virtual range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mapping {
+pub(super) enum Mapping {
     /// By 4 KiB entries.
     Single,
     /// By 2 MiB entries, one per block.
@@ -20,7 +21,7 @@ enum Mapping {
 
 /// The frames of an area in virtual order; the first run stands apart so that small areas need no heap.
 #[derive(Clone, Debug)]
-struct Frames {
+pub(super) struct Frames {
     first: PfnRange,
     rest: Vec<PfnRange>,
 }
@@ -30,7 +31,7 @@ impl Frames {
         Self { first: run, rest: Vec::new() }
     }
 
-    fn many(runs: &[PfnRange]) -> Self {
+    pub(super) fn many(runs: &[PfnRange]) -> Self {
         match runs.split_first() {
             Some((first, rest)) => Self { first: *first, rest: rest.to_vec() },
             None => Self::one(PfnRange::default()),
@@ -44,12 +45,12 @@ impl Frames {
 
 /// An open area.
 #[derive(Clone, Debug)]
-struct Area {
-    frames: Frames,
-    mapping: Mapping,
-    reset_on_free: bool,
+pub(super) struct Area {
+    pub(super) frames: Frames,
+    pub(super) mapping: Mapping,
+    pub(super) reset_on_free: bool,
     /// Pages of its table of page pointers, if it is a large area.
-    table: Option<Box<[PfnRange]>>,
+    pub(super) table: Option<Box<[PfnRange]>>,
 }
 
 /// A simulated host without its text allocator.
@@ -63,6 +64,8 @@ pub(super) struct Machine {
     /// Page-table pages that splits took.
     pub(super) table_pages: u64,
     pub(super) rox: RoxCache,
+    /// Where frames come from instead of `memory`, if they are not to be allocated.
+    pub(super) given: Option<Box<Given>>,
     nodes: u64,
     areas: Vec<Option<Area>>,
     free_ids: Vec<AreaId>,
@@ -91,6 +94,7 @@ impl Machine {
             flushes: Flushes::default(),
             table_pages: 0,
             rox: RoxCache::default(),
+            given: None,
             nodes,
             areas: Vec::new(),
             free_ids: Vec::new(),
@@ -104,6 +108,10 @@ impl Machine {
     /// Changes direct-map permissions; splits take their page-table pages at once.
     #[inline]
     pub(super) fn change(&mut self, run: PfnRange, change: PermChange, walk: Walk) -> Change {
+        if let Some(given) = &mut self.given {
+            given.note(&self.map, run);
+            return self.map.change(run, change, walk);
+        }
         let done = self.map.change(run, change, walk);
         for _ in 0..done.table_pages() {
             // Without a page the kernel's split fails and the host is beyond this model; the split is kept.
@@ -252,6 +260,12 @@ impl Machine {
     }
 
     fn give_back(&mut self, area: &Area, how: GiveBack) {
+        if self.given.is_some() {
+            return;
+        }
+        if area.mapping == Mapping::Single {
+            self.text.unmap(area.frames.runs().map(|run| run.pages()).sum());
+        }
         for run in area.frames.runs() {
             match (how, area.mapping, self.release.frees) {
                 (GiveBack::Blocks, Mapping::Huge, _) => self.memory.free_block(run.start(), Order::PAGEBLOCK),
@@ -264,6 +278,10 @@ impl Machine {
 
 impl Areas for Machine {
     fn open(&mut self, request: AreaRequest) -> Result<AreaId, NoText> {
+        if let Some(given) = &mut self.given {
+            let area = given.take(request)?;
+            return Ok(self.insert(area));
+        }
         match request.backing {
             Backing::Huge => self.open_huge(request),
             Backing::Vmalloc => self.open_pages(request, Self::area_pages),
@@ -284,9 +302,6 @@ impl Areas for Machine {
             self.reset(&area.frames);
         } else {
             self.lazy_areas = true;
-        }
-        if area.mapping == Mapping::Single {
-            self.text.unmap(area.frames.runs().map(|run| run.pages()).sum());
         }
         self.give_back(&area, how);
         self.free_table(area.table);

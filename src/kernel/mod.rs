@@ -2,9 +2,11 @@
 //!
 //! [`Kernel::boot`] brings a host up, [`Kernel::apply`] lets one event of a trace happen to it, and
 //! [`Kernel::finish`] completes what the kernel defers, such as the free of a program after a grace period.
+//! [`GivenKernel`] is the same without a page allocator: it is told which frames every area gets.
 
 mod boot;
 mod companions;
+mod given;
 mod kmem;
 mod machine;
 mod modules;
@@ -19,6 +21,7 @@ mod virtual_range;
 use rustc_hash::FxHashMap;
 
 pub use boot::HostSetup;
+pub use given::{ForeignArea, GivenArea, GivenKernel, MapChanges, PermMove};
 pub use program::Program;
 pub use release::{
     FlowPasses, Frees, Modules, PageEra, Release, Trampolines, TrapFill, VerifierSizes, Vmalloc, release_names,

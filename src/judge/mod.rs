@@ -1,0 +1,20 @@
+//! Real kernels judge the model: recordings replayed, step by step, and what came out compared.
+//!
+//! [`mechanics`] is the first level of judgement: the recording says which frames every image, pack and module got, and the
+//! model must do to the direct map exactly what the kernel did: the same splits, the same permissions, the same
+//! movement of the counters, at the same step.
+
+mod areas;
+mod boot;
+mod mechanics;
+mod movement;
+mod programs;
+mod rivals;
+mod subject;
+mod verdict;
+
+pub use boot::{BootVerdict, judge_boot};
+pub use mechanics::{StepView, mechanics, mechanics_with};
+pub use movement::{CounterMove, Movement};
+pub use subject::{Fault, Subject, SubjectError};
+pub use verdict::{Disagreement, Score, Scores, Verdict};
