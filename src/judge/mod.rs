@@ -3,11 +3,17 @@
 //! [`mechanics`] is the first level of judgement: the recording says which frames every image, pack and module got, and the
 //! model must do to the direct map exactly what the kernel did: the same splits, the same permissions, the same
 //! movement of the counters, at the same step.
+//! - second level: [`place`] compares the addresses of images with the places that the text allocator gave them.
+//! - third level: [`predict`] is blind: release, memory, `/proc/buddyinfo` and `/proc/pagetypeinfo` when init started, and what was
+//!   done; the splits over time must come close.
 
 mod areas;
 mod boot;
 mod mechanics;
 mod movement;
+mod placement;
+mod places;
+mod prediction;
 mod programs;
 mod rivals;
 mod subject;
@@ -16,5 +22,7 @@ mod verdict;
 pub use boot::{BootVerdict, judge_boot};
 pub use mechanics::{StepView, mechanics, mechanics_with};
 pub use movement::{CounterMove, Movement};
+pub use placement::{Placement, place, place_with};
+pub use prediction::{Curve, Prediction, RUNS, SAMPLES, Splits, is_close, predict, predict_with};
 pub use subject::{Fault, Subject, SubjectError};
 pub use verdict::{Disagreement, Score, Scores, Verdict};

@@ -36,7 +36,7 @@ pub struct HostSetup<'a> {
 
 /// The kernel's own program at boot (`ptp_classifier_init`): recorded on 6.1, 6.12 and 7.3, the first program
 /// of a host stands at chunk 25 of the first pack, so the boot program takes 25 chunks (1513 to 1576 bytes).
-pub(super) const BOOT_PROGRAM: ImageBytes = ImageBytes::new(1540);
+pub(crate) const BOOT_PROGRAM: ImageBytes = ImageBytes::new(1540);
 
 /// Unmovable and reclaimable pages that the kernel has taken until the first program of a user, where nobody tells
 /// (recorded with 4 GiB: pageblocks of these types less what is free in them; from 6.7 on inodes and dentries of a minimal

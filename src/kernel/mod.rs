@@ -20,6 +20,7 @@ mod virtual_range;
 
 use rustc_hash::FxHashMap;
 
+pub(crate) use boot::BOOT_PROGRAM;
 pub use boot::HostSetup;
 pub use given::{ForeignArea, GivenArea, GivenKernel, MapChanges, PermMove};
 pub use program::Program;
