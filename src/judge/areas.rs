@@ -88,13 +88,13 @@ pub(super) fn module(id: u64, areas: Vec<NewArea>, total: Option<u64>) -> (Modul
             0
         } else if data > 0 {
             load.data_bytes += bytes(data);
-            3
+            1
         } else if load.rodata_bytes == 0 {
             load.rodata_bytes = bytes(constants);
-            1
+            2
         } else {
             load.ro_after_init_bytes += bytes(constants);
-            2
+            3
         };
         order[place].push(area.given);
     }

@@ -17,6 +17,7 @@ mod prediction;
 mod programs;
 mod rivals;
 mod subject;
+mod traced;
 mod verdict;
 
 pub use boot::{BootVerdict, judge_boot};
@@ -25,4 +26,32 @@ pub use movement::{CounterMove, Movement};
 pub use placement::{Placement, place, place_with};
 pub use prediction::{Curve, Prediction, RUNS, SAMPLES, Splits, is_close, predict, predict_with};
 pub use subject::{Fault, Subject, SubjectError};
+pub use traced::{TracedPlaces, traced_places};
 pub use verdict::{Disagreement, Score, Scores, Verdict};
+
+#[cfg(test)]
+mod testing {
+    //! Recordings for tests.
+
+    use std::path::{Path, PathBuf};
+
+    use crate::recording::{Recording, RecordingReader, collect};
+
+    fn folder() -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("recordings")
+    }
+
+    /// The shipped recording of this name.
+    pub(super) fn recording(name: &str) -> Recording {
+        read(&folder().join(format!("{name}.jsonl.zst")))
+    }
+
+    /// All of them.
+    pub(super) fn every_recording() -> impl Iterator<Item = Recording> {
+        collect(&[folder()]).unwrap().into_iter().map(|path| read(&path))
+    }
+
+    fn read(path: &Path) -> Recording {
+        RecordingReader::open(path).unwrap().read_all().unwrap()
+    }
+}

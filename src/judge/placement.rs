@@ -9,7 +9,7 @@ use super::subject::{Subject, SubjectError};
 use super::verdict::{Disagreement, Score};
 use crate::kernel::BOOT_PROGRAM;
 use crate::recording::{AreaChange, Image, Operation, Record, Recording};
-use crate::text_alloc::{AreaId, Areas, CHUNK_BYTES, ImageBytes, Slot, TextAllocator};
+use crate::text_alloc::{AreaId, CHUNK_BYTES, ImageBytes, Slot, TextAllocator};
 use crate::units::PAGE_BYTES;
 
 /// Start of the module range without address randomization.
@@ -263,5 +263,50 @@ impl Judge {
         let mut keys: Vec<Key> = self.alive.keys().copied().filter(whose).collect();
         keys.sort_unstable();
         keys.into_iter().for_each(|key| self.unload(key));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::judge::Fault;
+    use crate::judge::testing::{every_recording, recording};
+    use crate::text_alloc::Policy;
+
+    #[test]
+    fn every_image_of_every_recording_is_where_the_model_puts_it() {
+        let mut images = Score::default();
+        for recording in every_recording() {
+            let verdict = place(&recording).unwrap();
+            assert!(verdict.agrees(), "{verdict:?}");
+            images += verdict.images;
+        }
+        assert!(images.of > 40_000, "{images:?}");
+    }
+
+    #[test]
+    fn another_design_does_not_fit() {
+        let recording = recording("debian/6.1.192/E3-n3000-4096M");
+        let subject = Subject::of(&recording.header).unwrap();
+        for policy in [Policy::PerProg, Policy::Pack4k, Policy::ExecmemRox] {
+            let verdict = place_with(&recording, &subject.with(Fault::Policy(policy)));
+            assert!(!verdict.agrees() && verdict.first.is_some(), "{policy:?}");
+        }
+        // Putting images one behind the other is right until a pack is full.
+        let verdict = place(&recording).unwrap();
+        assert!(!verdict.null.is_full() && verdict.areas.of == 4, "{verdict:?}");
+    }
+
+    #[test]
+    fn functions_end_where_the_next_one_begins() {
+        let image = |jited_bytes, addresses: &[u64]| Image {
+            jited_bytes,
+            xlated_bytes: 0,
+            addresses: addresses.iter().map(|at| crate::trace::line::Address(*at)).collect(),
+            frames: Default::default(),
+        };
+        assert_eq!(functions(&image(100, &[64])), [(64, 100)]);
+        assert_eq!(functions(&image(400, &[0, 256])), [(0, 192), (256, 208)]);
+        assert_eq!(functions(&image(400, &[9000, 0])), [(9000, 200), (0, 200)], "not in order");
     }
 }

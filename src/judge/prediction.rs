@@ -218,11 +218,40 @@ fn run_once(recording: &Recording, subject: &Subject, run: u32) -> Result<Curve,
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::judge::Fault;
+    use crate::judge::testing::recording;
+    use crate::text_alloc::Policy;
 
     #[test]
     fn close_is_a_tenth_or_one() {
         assert!(is_close(0, 1) && !is_close(0, 2) && is_close(5, 6) && !is_close(5, 7));
         assert!(is_close(20, 18) && !is_close(20, 17) && is_close(343, 310) && !is_close(343, 308));
+    }
+
+    #[test]
+    fn kernels_are_foreseen() {
+        for name in [
+            "debian/5.10.262/E6-4096M",
+            "debian/5.10.262/E11-2048M",
+            "debian/6.1.192/E6-4096M",
+            "debian/6.12.117/E3-n3000-4096M",
+            "debian/7.3.4/E6-4096M",
+            "patched/G1split/P1-4096M",
+            "patched/G3/E3-4096M-noptp",
+        ] {
+            let prediction = predict(&recording(name)).unwrap();
+            assert!(prediction.agrees(), "{name}: {prediction}");
+        }
+    }
+
+    #[test]
+    fn another_design_does_not_fit() {
+        let recording = recording("debian/6.1.192/E6-4096M");
+        let subject = Subject::of(&recording.header).unwrap();
+        for policy in [Policy::Pack2m, Policy::PackContig, Policy::ExecmemRox] {
+            let prediction = predict_with(&recording, &subject.with(Fault::Policy(policy)));
+            assert!(!prediction.agrees(), "{policy:?}: {prediction}");
+        }
     }
 
     #[test]

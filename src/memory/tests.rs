@@ -429,6 +429,8 @@ fn snapshot_errors_name_line_and_column() {
     assert!(matches!(error("Node 0,", None).problem, Problem::EndOfLine { .. }));
     let types = error(BUDDYINFO, Some("Node 1, zone Normal, type Movable 1 2 3 4 5 6 7 8 9 10 11"));
     assert_eq!((types.text, types.problem), (SnapshotText::Pagetypeinfo, Problem::NotInBuddyinfo));
+    let twice = error(BUDDYINFO, Some(BUDDYINFO));
+    assert_eq!((twice.text, twice.problem), (SnapshotText::Pagetypeinfo, Problem::NoTypes));
     let line = "Node 0, zone DMA 1 2 3 4 5 6 7 8 9 10 11\n";
     assert_eq!(error(&line.repeat(2), None).problem, Problem::Twice);
 }

@@ -75,6 +75,9 @@ pub enum Problem {
     /// A zone twice.
     #[error("this zone has been listed before")]
     Twice,
+    /// No line of pagetypeinfo tells free blocks by type: it is another text, such as buddyinfo.
+    #[error("no line of the form `Node 0, zone Normal, type Unmovable ...` found; is this /proc/pagetypeinfo?")]
+    NoTypes,
     /// A zone of pagetypeinfo that buddyinfo does not have.
     #[error("buddyinfo has no such zone")]
     NotInBuddyinfo,
@@ -240,8 +243,12 @@ fn read_types(text: &str, zones: &mut [SnapshotZone]) -> Result<(), SnapshotErro
             zone.blocks = Some(blocks);
         }
     }
-    let text = SnapshotText::Pagetypeinfo;
-    if found { Ok(()) } else { Err(SnapshotError { text, line: 1, column: 1, problem: Problem::NoZones }) }
+    let fail = |problem| Err(SnapshotError { text: SnapshotText::Pagetypeinfo, line: 1, column: 1, problem });
+    match zones.iter().any(|zone| zone.by_kind.is_some()) {
+        true => Ok(()),
+        false if found => fail(Problem::NoTypes),
+        false => fail(Problem::NoZones),
+    }
 }
 
 /// A line that speaks of a zone.
