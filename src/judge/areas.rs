@@ -126,16 +126,16 @@ fn add_section(load: &mut ModuleLoad, area: &NewArea) -> usize {
     match (text, data) {
         (0, 0) if load.rodata_bytes > 0 => {
             add(&mut load.ro_after_init_bytes, constants);
-            2
+            3
         }
         _ => {
             add(&mut load.rodata_bytes, constants);
             if text > 0 {
                 0
             } else if data > 0 {
-                3
-            } else {
                 1
+            } else {
+                2
             }
         }
     }

@@ -52,7 +52,7 @@ impl Given {
         let large = area.large && request.backing == Backing::Huge;
         let (mapping, piece) = if large { (Mapping::Huge, PAGES_PER_2M) } else { (Mapping::Single, u64::MAX) };
         let pieces: Vec<PfnRange> = area.frames.iter().flat_map(|run| cut(*run, piece)).collect();
-        Ok(Area { frames: Frames::many(&pieces), mapping, reset_on_free: request.reset_on_free })
+        Ok(Area { frames: Frames::many(&pieces), mapping, reset_on_free: request.reset_on_free, table: None })
     }
 
     /// Remembers a call, and what maps its frames unless that is known.
@@ -130,7 +130,7 @@ impl GivenKernel {
         nodes: u64,
         boot_program: bool,
     ) -> Self {
-        let machine = Machine::new(unused_memory(release), map, release, nodes, unused_users());
+        let machine = Machine::new(unused_memory(release), map, release, nodes, unused_users(), 1);
         let mut kernel = Self { machine, text, modules: ModuleTable::default() };
         kernel.machine.given = Some(Box::default());
         kernel.machine.map.start_running();

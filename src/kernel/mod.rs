@@ -7,6 +7,7 @@
 mod boot;
 mod companions;
 mod given;
+mod kmem;
 mod machine;
 mod modules;
 mod program;
@@ -15,13 +16,18 @@ mod rox_cache;
 mod scratch;
 mod trampolines;
 mod users;
+mod verifier;
+mod virtual_range;
 
 use rustc_hash::FxHashMap;
 
+pub(crate) use boot::BOOT_PROGRAM;
 pub use boot::HostSetup;
 pub use given::{ForeignArea, GivenArea, GivenKernel, MapCall, MapChanges, PermMove};
 pub use program::Program;
-pub use release::{CacheEra, Frees, Modules, PageEra, Release, Trampolines, Vmalloc, release_names};
+pub use release::{
+    CacheEra, FlowPasses, Frees, Modules, PageEra, Release, Trampolines, VerifierSizes, Vmalloc, release_names,
+};
 
 use crate::direct_map::{CallEnd, CounterView, DirectMapCounters, Flushes, Leaf, PermChange, Walk};
 use crate::memory::{MemoryError, OutOfMemory};
@@ -98,7 +104,7 @@ impl Kernel {
         Ok(Self {
             machine,
             text,
-            companions: Companions::new(setup.release.aux_bytes_per_insn),
+            companions: Companions::new(setup.release),
             programs: FxHashMap::default(),
             images: 0,
             modules: ModuleTable::default(),

@@ -1,11 +1,12 @@
 //! One loaded program: its images and the memory that came along.
 
-use super::companions::{Companions, ProgramPages, give_array, insns_of, program_pages, take_addresses};
+use super::companions::{Companions, ProgramPages, insns_of, program_pages};
 use super::machine::Machine;
 use crate::text_alloc::{
     AreaId, AreaRequest, Areas, Backing, GiveBack, ImageBytes, NoText, Slot, TextAllocator, TextPerms,
 };
 use crate::trace::Load;
+use crate::units::PAGE_BYTES;
 
 /// Everything a program holds.
 #[derive(Clone, Debug)]
@@ -40,7 +41,7 @@ impl Program {
             _ if !load.jited => Self::interpreted(machine, companions, insns)?,
             [image] => {
                 let pages = companions.take_program(machine, insns)?;
-                companions.borrow_scratch(machine, insns)?;
+                machine.verify(insns)?;
                 Body::One(make_image(machine, text, *image, insns)?, pages)
             }
             images => Self::several(machine, companions, text, images, insns)?,
@@ -57,14 +58,14 @@ impl Program {
         insns: u64,
     ) -> Result<Body, NoText> {
         let container = companions.take_program(machine, insns)?;
-        let scratch = companions.take_scratch(machine, insns)?;
+        let verified = machine.begin_verify(insns)?;
         let mut functions = Vec::with_capacity(images.len());
         for image in images {
             let insns = insns_of(0, u64::from(*image));
             let pages = companions.take_program(machine, insns)?;
             functions.push((make_image(machine, text, *image, insns)?, pages));
         }
-        machine.vfree_scratch(scratch);
+        machine.end_verify(verified);
         Ok(Body::Several(container, functions.into()))
     }
 
@@ -72,7 +73,7 @@ impl Program {
         companions.take_objects(machine)?;
         let pages = program_pages(insns);
         let area = machine.open(AreaRequest { pages, backing: Backing::Vmalloc, reset_on_free: true })?;
-        companions.borrow_scratch(machine, insns)?;
+        machine.verify(insns)?;
         machine.protect(area, pages, TextPerms::ReadOnly);
         Ok(Body::Interpreted(area))
     }
@@ -113,12 +114,22 @@ impl Program {
     }
 }
 
-/// Compiles one function: the table of addresses is held until its image has found its place.
+/// Compiles one function: the table of addresses is held until its image is done, and so is the writable copy of an
+/// image that stands in a pack (`bpf_jit_binary_pack_alloc@6.1`, which takes it after the room in the pack).
 #[inline]
 fn make_image(machine: &mut Machine, text: &mut dyn TextAllocator, bytes: u32, insns: u64) -> Result<Slot, NoText> {
-    let addresses = take_addresses(machine, insns)?;
+    if u64::from(bytes) <= PAGE_BYTES && insns < PAGE_BYTES / 2 {
+        // Both are slab objects.
+        return text.load(machine, ImageBytes::new(bytes));
+    }
+    let addresses = machine.take_addresses(insns)?;
+    let poked = text.usage().text_poke_bytes;
     let slot = text.load(machine, ImageBytes::new(bytes))?;
-    give_array(machine, addresses);
+    if text.usage().text_poke_bytes > poked {
+        let copy = machine.kvmalloc(u64::from(bytes))?;
+        machine.kvfree(copy);
+    }
+    machine.kvfree(addresses);
     Ok(slot)
 }
 
