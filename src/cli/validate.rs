@@ -113,7 +113,11 @@ fn explain_step(sources: &[Source], step: u32, verbose: bool, out: &mut dyn Writ
             let message = format!("there is no step {step}: the recording has steps 1 to {last}");
             return Err(Diagnostic::new(message).in_file(source.name()).into());
         };
-        writeln!(out, "{} {}, release {} of the model", recording.header.kernel, recording.header.name, subject.release.name)?;
+        writeln!(
+            out,
+            "{} {}, release {} of the model",
+            recording.header.kernel, recording.header.name, subject.release.name
+        )?;
         out.write_all(text.as_bytes())?;
     }
     Ok(if agree { exit::DONE } else { exit::CHECK_FAILED })

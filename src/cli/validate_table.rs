@@ -95,7 +95,8 @@ fn totals(verdicts: &[Named]) -> Grid {
     let head = ["", "checked", "model agrees", "", "null model", "one-line model"];
     let row = |name: &str, of: fn(Scores) -> Score| {
         let (model, null, one_line) = (of(model), of(null), of(one_line));
-        let cells = [model.of.to_string(), model.agreeing.to_string(), percent(model), percent(null), percent(one_line)];
+        let cells =
+            [model.of.to_string(), model.agreeing.to_string(), percent(model), percent(null), percent(one_line)];
         std::iter::once(name.to_owned()).chain(cells).collect::<Vec<String>>()
     };
     let boots = verdicts.iter().filter(|(_, it)| it.boot.agrees()).count() as u64;
@@ -105,6 +106,7 @@ fn totals(verdicts: &[Named]) -> Grid {
         head.map(str::to_owned).into(),
         row("all steps", |scores| scores.all),
         row("steps that change the map", |scores| scores.changed),
+        row("steps that split an entry", |scores| scores.splitting),
         vec![
             "direct maps at boot".to_owned(),
             boots.of.to_string(),
@@ -124,8 +126,9 @@ fn details(verdicts: &[Named]) -> Grid {
         "steps",
         "null model",
         "one-line model",
-        "steps that change the map",
-        "null model",
+        "that change the map",
+        "one-line model",
+        "that split an entry",
         "one-line model",
     ];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
@@ -138,8 +141,9 @@ fn details(verdicts: &[Named]) -> Grid {
             it.null.all.agreeing.to_string(),
             it.one_line.all.agreeing.to_string(),
             cell(it.model.changed),
-            it.null.changed.agreeing.to_string(),
             it.one_line.changed.agreeing.to_string(),
+            cell(it.model.splitting),
+            it.one_line.splitting.agreeing.to_string(),
         ]);
     }
     Grid(rows)

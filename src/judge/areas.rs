@@ -130,7 +130,13 @@ fn add_section(load: &mut ModuleLoad, area: &NewArea) -> usize {
         }
         _ => {
             add(&mut load.rodata_bytes, constants);
-            if text > 0 { 0 } else if data > 0 { 3 } else { 1 }
+            if text > 0 {
+                0
+            } else if data > 0 {
+                3
+            } else {
+                1
+            }
         }
     }
 }

@@ -12,11 +12,13 @@ mod movement;
 mod programs;
 mod rivals;
 mod subject;
+#[cfg(test)]
+mod tests;
 mod verdict;
 
 pub use boot::{BootVerdict, judge_boot};
 pub use explain::explain;
 pub use mechanics::{StepView, mechanics, mechanics_with};
 pub use movement::{CounterMove, Movement};
-pub use subject::{Fault, Subject, SubjectError};
-pub use verdict::{Disagreement, Score, Scores, Verdict};
+pub use subject::{Subject, SubjectError};
+pub use verdict::{Disagreement, Score, Scores, StepKind, Verdict};

@@ -264,9 +264,9 @@ impl GivenKernel {
 #[derive(Debug)]
 pub struct ForeignArea(crate::text_alloc::AreaId);
 
-/// The smallest memory there is; nothing is taken from it.
+/// Some memory; nothing is taken from it.
 fn unused_memory(release: &Release) -> Memory {
-    let layout = MemoryLayout::q35(Bytes::new(64 << 20)).expect("64 MiB are enough for a layout");
+    let layout = MemoryLayout::q35(Bytes::new(1 << 30)).expect("1 GiB is enough for a host");
     let setup = MemorySetup {
         layout: &layout,
         reserved: &[],
