@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Everything that must hold before a change lands: formatting, lints, tests, documentation, licences.
+# Everything that must hold before a change lands: formatting, lints, tests, agreement with the recorded kernels,
+# documentation, licences.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -10,6 +11,7 @@ step cargo clippy --locked --all-targets -- -D warnings
 step cargo test --locked
 # The baselines in results/, as a user's CI holds them.
 step cargo run --locked --quiet -- check --quiet
+step cargo run --locked --quiet -- validate
 RUSTDOCFLAGS="-D warnings" step cargo doc --locked --no-deps
 if command -v cargo-deny >/dev/null; then
   step cargo deny --locked check licenses bans sources

@@ -52,6 +52,7 @@ struct TotalDoc {
 struct ScoresDoc {
     steps: ScoreDoc,
     changed_steps: ScoreDoc,
+    splitting_steps: ScoreDoc,
 }
 
 #[derive(Debug, Serialize)]
@@ -78,7 +79,11 @@ impl ScoresDoc {
             null_model: of(null).agreeing,
             one_line_model: of(one_line).agreeing,
         };
-        Self { steps: score(|scores| scores.all), changed_steps: score(|scores| scores.changed) }
+        Self {
+            steps: score(|scores| scores.all),
+            changed_steps: score(|scores| scores.changed),
+            splitting_steps: score(|scores| scores.splitting),
+        }
     }
 }
 

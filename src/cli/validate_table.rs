@@ -106,6 +106,7 @@ fn totals(verdicts: &[Named]) -> Grid {
         head.map(str::to_owned).into(),
         row("all steps", |scores| scores.all),
         row("steps that change the map", |scores| scores.changed),
+        row("steps that split an entry", |scores| scores.splitting),
         vec![
             "direct maps at boot".to_owned(),
             boots.of.to_string(),
@@ -125,8 +126,9 @@ fn details(verdicts: &[Named]) -> Grid {
         "steps",
         "null model",
         "one-line model",
-        "steps that change the map",
-        "null model",
+        "that change the map",
+        "one-line model",
+        "that split an entry",
         "one-line model",
     ];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
@@ -139,8 +141,9 @@ fn details(verdicts: &[Named]) -> Grid {
             it.null.all.agreeing.to_string(),
             it.one_line.all.agreeing.to_string(),
             cell(it.model.changed),
-            it.null.changed.agreeing.to_string(),
             it.one_line.changed.agreeing.to_string(),
+            cell(it.model.splitting),
+            it.one_line.splitting.agreeing.to_string(),
         ]);
     }
     Grid(rows)

@@ -8,7 +8,7 @@ use super::movement::{CounterMove, Movement};
 use super::programs::{Key, Programs};
 use super::rivals::Truth;
 use super::subject::{Subject, SubjectError};
-use super::verdict::{Disagreement, Scores, Verdict};
+use super::verdict::{Disagreement, Scores, StepKind, Verdict};
 use crate::direct_map::{CounterView, DirectMap, DirectMapCounters, Leaf};
 use crate::kernel::{GivenKernel, MapCall};
 use crate::recording::{Counters, Image, LayoutRange, LayoutTime, Operation, Record, Recording, Seen, Walk};
@@ -27,6 +27,8 @@ pub struct StepView<'a> {
     pub model: Movement,
     /// What the model of one line did.
     pub one_line: Movement,
+    /// Whether the null model and the model of one line agree with the kernel.
+    pub rivals_agree: (bool, bool),
     /// The model's calls that changed the direct map, or tried to.
     pub calls: Vec<MapCall>,
     /// What else is worth telling, a sentence each.
@@ -41,9 +43,15 @@ impl StepView<'_> {
         self.kernel == self.model
     }
 
-    /// Whether either of the two changed anything.
-    pub fn is_changed(&self) -> bool {
-        !self.kernel.is_still() || !self.model.is_still()
+    /// What the two did, whichever did more.
+    pub fn kind(&self) -> StepKind {
+        if self.kernel.splits() || self.model.splits() {
+            StepKind::Splitting
+        } else if !self.kernel.is_still() || !self.model.is_still() {
+            StepKind::Changing
+        } else {
+            StepKind::Still
+        }
     }
 }
 
@@ -72,11 +80,11 @@ pub fn mechanics_with(recording: &Recording, subject: &Subject, mut show: impl F
     let mut bench = Bench::new(recording, subject);
     for (step, record) in recording.steps() {
         let view = bench.step(step, record);
-        let changed = view.is_changed();
-        verdict.model.count(view.agrees(), changed);
+        let kind = view.kind();
+        verdict.model.count(view.agrees(), kind);
         verdict.inferred += u64::from(view.is_inferred);
-        verdict.null.count(view.kernel.is_still(), changed);
-        verdict.one_line.count(view.kernel == view.one_line, changed);
+        verdict.null.count(view.rivals_agree.0, kind);
+        verdict.one_line.count(view.rivals_agree.1, kind);
         if !view.agrees() && verdict.first.is_none() {
             verdict.first = Some(Disagreement {
                 step,
@@ -100,6 +108,7 @@ struct Bench<'a> {
     modelled: DirectMapCounters,
     module_sizes: FxHashMap<&'a str, u64>,
     modules: Vec<&'a str>,
+    unused: Vec<u64>,
     notes: Vec<String>,
     is_inferred: bool,
 }
@@ -122,6 +131,7 @@ impl<'a> Bench<'a> {
             modelled,
             module_sizes: areas::module_sizes(recording),
             modules: Vec::new(),
+            unused: Vec::new(),
             notes: Vec::new(),
             is_inferred: false,
         }
@@ -137,10 +147,6 @@ impl<'a> Bench<'a> {
             (operation, _) => self.operate(operation, areas::mapped(changes)),
         }
         self.programs.settle(&mut self.kernel, &gone);
-        for request in self.kernel.take_refused() {
-            self.notes.push(format!("the model opens an area of {} pages, the kernel does not", request.pages));
-        }
-
         let now = record.counters.unwrap_or(self.counters);
         let counted = CounterMove::recorded(&self.counters, &now);
         self.counters = now;
@@ -148,8 +154,8 @@ impl<'a> Bench<'a> {
         let before = std::mem::replace(&mut self.modelled, self.kernel.map().counters(CounterView::Kernel));
         let moved = CounterMove::modelled(&before, &self.modelled, events);
         let walk = record.walk.as_ref();
-        let kernel = Movement::recorded(walk, counted);
-        let (model, one_line) = match walk {
+        let mut kernel = Movement::recorded(walk, counted);
+        let (mut model, one_line) = match walk {
             Some(walk) => {
                 let one_line = self.truth.one_line(walk, events);
                 self.truth.follow(walk);
@@ -157,12 +163,16 @@ impl<'a> Bench<'a> {
             }
             None => (Movement { counters: moved, ..Movement::default() }, Movement::default()),
         };
+        let rivals_agree = (kernel.is_still(), kernel == one_line);
+        kernel.areas = std::mem::take(&mut self.unused);
+        model.areas = self.kernel.take_refused().iter().map(|request| request.pages).collect();
         let view = StepView {
             step,
             record,
             kernel,
             model,
             one_line,
+            rivals_agree,
             calls: self.kernel.take_calls(),
             notes: std::mem::take(&mut self.notes),
             is_inferred: std::mem::take(&mut self.is_inferred),
@@ -194,7 +204,11 @@ impl<'a> Bench<'a> {
             let read_only = area.is_read_only();
             self.programs.adopt(&mut self.kernel, area.given, read_only);
         }
-        self.note_unused();
+        if adopt {
+            // Whatever cannot be executed is nobody's business here.
+            let _ = self.kernel.take_unused();
+        }
+        self.collect_unused();
     }
 
     fn load(&mut self, key: Key, image: Option<&Image>) {
@@ -220,10 +234,10 @@ impl<'a> Bench<'a> {
         }
         module.add_init_pages(&hidden);
         self.kernel.give(module.given);
-        // An area that is missing is noted with the others that were refused.
+        // An area that is missing shows among those that only the model has opened.
         self.kernel.load_module(&module.load).ok();
         let _ = self.kernel.take_opened();
-        self.note_unused();
+        self.collect_unused();
     }
 
     fn unload_module(&mut self, name: &str) {
@@ -232,12 +246,9 @@ impl<'a> Bench<'a> {
         }
     }
 
-    fn note_unused(&mut self) {
-        for area in self.kernel.take_unused() {
-            let note =
-                format!("the kernel maps {} pages at {:#x} that the model does not ask for", area.pages, area.name);
-            self.notes.push(note);
-        }
+    /// Areas that the kernel has opened and the model has not.
+    fn collect_unused(&mut self) {
+        self.unused.extend(self.kernel.take_unused().iter().map(|area| area.pages));
     }
 
     /// Compares the whole direct map with the recorded one, and looks for images that were never freed.

@@ -269,7 +269,6 @@ impl Judge {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::judge::Fault;
     use crate::judge::testing::{every_recording, recording};
     use crate::text_alloc::Policy;
 
@@ -289,7 +288,7 @@ mod tests {
         let recording = recording("debian/6.1.192/E3-n3000-4096M");
         let subject = Subject::of(&recording.header).unwrap();
         for policy in [Policy::PerProg, Policy::Pack4k, Policy::ExecmemRox] {
-            let verdict = place_with(&recording, &subject.with(Fault::Policy(policy)));
+            let verdict = place_with(&recording, &Subject { policy, ..subject });
             assert!(!verdict.agrees() && verdict.first.is_some(), "{policy:?}");
         }
         // Putting images one behind the other is right until a pack is full.

@@ -21,15 +21,6 @@ pub struct Subject {
     pub nodes: u64,
 }
 
-/// A way to make the model wrong on purpose, to see whether the judge notices.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// Programs live where another release puts them.
-    Policy(Policy),
-    /// The kernel is another release.
-    Release(&'static str),
-}
-
 /// A recorded kernel that the model knows nothing of.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("the kernel `{kernel}` (release `{release}`) is none that fragsim has a model of")]
@@ -38,8 +29,7 @@ pub struct SubjectError {
     release: String,
 }
 
-/// The patched kernels: the name of the variant, its text allocator, how packs of huge pages go back, and the release
-/// that the tree is.
+/// The patched kernels: the name of the variant, its text allocator, and how packs of huge pages go back.
 const VARIANTS: [(&str, Policy, HugeGiveBack); 7] = [
     ("G0", Policy::PerProg, HugeGiveBack::Block),
     ("G1", Policy::Pack2m, HugeGiveBack::Block),
@@ -78,18 +68,6 @@ impl Subject {
             subject.options = PolicyOptions { invalidate: true, give_back };
         }
         Ok(subject)
-    }
-
-    /// The same with a fault.
-    #[must_use]
-    pub fn with(self, fault: Fault) -> Self {
-        match fault {
-            Fault::Policy(policy) => Self { policy, ..self },
-            Fault::Release(name) => {
-                let release = Release::named(name).expect("the fault names a release that there is");
-                Self { release, policy: release.policy, ..self }
-            }
-        }
     }
 
     /// A new text allocator of its kind.

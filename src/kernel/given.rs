@@ -264,7 +264,7 @@ impl GivenKernel {
 #[derive(Debug)]
 pub struct ForeignArea(crate::text_alloc::AreaId);
 
-/// The smallest memory there is; nothing is taken from it.
+/// Some memory; nothing is taken from it.
 fn unused_memory(release: &Release) -> Memory {
     let layout = MemoryLayout::q35(MIN_MEMORY).expect("the smallest memory has a layout");
     let setup = MemorySetup {

@@ -17,6 +17,8 @@ mod reader;
 mod record;
 mod seen;
 mod shipped;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 pub use collect::collect;
