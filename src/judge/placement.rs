@@ -98,13 +98,12 @@ fn functions(image: &Image) -> Vec<(u64, u64)> {
     let mut functions = Vec::with_capacity(count);
     for (index, address) in image.addresses.iter().enumerate() {
         let others = (count - index - 1) as u64;
-        let next = image.addresses.get(index + 1).and_then(|next| next.0.checked_sub(address.0));
-        let alike = left / (others + 1);
+        let next = image.addresses.get(index + 1).map(|next| next.0.wrapping_sub(address.0));
         let bytes = match next {
             None => left,
-            Some(gap) if gap > left => alike,
             // Header, padding and the random start of the next image lie between.
-            Some(gap) => gap.saturating_sub(CHUNK_BYTES).clamp(1, left.saturating_sub(others).max(1)),
+            Some(gap) if gap <= left => gap.saturating_sub(CHUNK_BYTES).clamp(1, left.saturating_sub(others).max(1)),
+            Some(_) => left / (others + 1),
         };
         left = left.saturating_sub(bytes);
         functions.push((address.0, bytes));

@@ -63,6 +63,9 @@ fn a_refill_takes_63_pages_off_the_free_count() {
 fn unmovable_pages_come_first_from_the_pageblock_whose_type_was_never_set() {
     // As recorded: the first BPF frames of 5.10 and 6.1 lie in the pageblock below the struct pages.
     let mut memory = guest(4, PageAllocRules::v5_10());
+    let mut early = memory.clone();
+    assert_eq!(early.alloc_page(U).unwrap().get(), 1 << 20, "it is handed over late");
+    memory.hand_over_late();
     let first = memory.alloc_page(U).unwrap().get();
     assert_eq!(first / 512 * 512, 1_555_456);
     assert_eq!(memory.migrate_type_of(Pfn::new(first)), U);
