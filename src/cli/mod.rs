@@ -21,8 +21,6 @@ mod schema;
 pub mod trace;
 mod trace_table;
 mod validate;
-mod validate_doc;
-mod validate_table;
 
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;

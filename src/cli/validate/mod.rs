@@ -1,5 +1,11 @@
 //! `fragsim validate`: real kernels judge the model.
 
+mod doc;
+mod mechanics_section;
+mod placement_section;
+mod prediction_section;
+mod section;
+
 use std::io::Write;
 use std::path::PathBuf;
 
@@ -9,10 +15,13 @@ use rayon::prelude::*;
 use super::exit;
 use super::output::Failure;
 use super::recordings::{Source, sources};
-use super::validate_doc::ValidationDoc;
-use super::validate_table;
 use crate::diagnostics::Diagnostic;
-use crate::judge::{Subject, Verdict, explain, mechanics, mechanics_with};
+use crate::judge::{
+    Placement, Prediction, Subject, SubjectError, Verdict, explain, mechanics, mechanics_with, place, predict,
+};
+use crate::recording::Recording;
+use doc::ValidationDoc;
+use section::Section;
 
 pub(super) const HELP: &str = "\
 Examples:
@@ -34,7 +43,7 @@ pub(super) struct ValidateArgs {
     #[arg(value_name = "RECORDING")]
     recordings: Vec<PathBuf>,
     /// What is compared
-    #[arg(long, value_enum, default_value_t = Level::Mechanics, value_name = "LEVEL")]
+    #[arg(long, value_enum, default_value_t = Level::All, value_name = "LEVEL")]
     level: Level,
     /// How the verdicts are printed
     #[arg(long, value_enum, default_value_t = Shape::Table, value_name = "FORMAT")]
@@ -50,8 +59,14 @@ pub(super) struct ValidateArgs {
 /// A level of judgement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Level {
+    /// All three
+    All,
     /// Frames given: splits, permissions and counters of every step
     Mechanics,
+    /// Operations given: where each image stands
+    Placement,
+    /// Blind: splits over time
+    Prediction,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -77,22 +92,90 @@ pub(super) fn run(args: &ValidateArgs, out: &mut dyn Write) -> Result<u8, Failur
     if let Some(step) = args.step {
         return explain_step(&sources, step, args.verbose, out);
     }
-    let Level::Mechanics = args.level;
-    let judge = |source: &Source| {
-        let verdict = mechanics(&source.read()?).map_err(|error| unusable(source, &error))?;
-        Ok((source.name(), verdict))
-    };
-    let verdicts: Vec<(String, Verdict)> = sources.par_iter().map(judge).collect::<Result<_, Box<Diagnostic>>>()?;
+    let judge = |source: &Source| Judged::of(source, args.level);
+    let judged: Vec<Judged> = sources.par_iter().map(judge).collect::<Result<_, Box<Diagnostic>>>()?;
     match args.format {
-        Shape::Table => validate_table::table(&verdicts, args.verbose, out)?,
-        Shape::Md => validate_table::markdown(&verdicts, out)?,
+        Shape::Table => section::text(&sections(&judged), args.verbose, out)?,
+        Shape::Md => section::markdown(&sections(&judged), out)?,
         Shape::Json => {
-            serde_json::to_writer_pretty(&mut *out, &ValidationDoc::new(&verdicts)).map_err(std::io::Error::from)?;
+            serde_json::to_writer_pretty(&mut *out, &ValidationDoc::new(&judged)).map_err(std::io::Error::from)?;
             writeln!(out)?;
         }
     }
-    let agree = verdicts.iter().all(|(_, verdict)| verdict.agrees());
-    Ok(if agree { exit::DONE } else { exit::CHECK_FAILED })
+    Ok(if judged.iter().all(Judged::agrees) { exit::DONE } else { exit::CHECK_FAILED })
+}
+
+/// Which recording it is.
+struct Named {
+    source: String,
+    kernel: String,
+    experiment: String,
+    name: String,
+}
+
+impl Named {
+    fn title(&self) -> String {
+        format!("{} {}", self.kernel, self.name)
+    }
+}
+
+/// What one recording says, on the levels that were asked for.
+struct Judged {
+    named: Named,
+    mechanics: Option<Verdict>,
+    placement: Option<Placement>,
+    prediction: Option<Prediction>,
+}
+
+impl Judged {
+    fn of(source: &Source, level: Level) -> Result<Self, Box<Diagnostic>> {
+        fn when<T>(
+            wanted: bool,
+            judge: fn(&Recording) -> Result<T, SubjectError>,
+            recording: &Recording,
+        ) -> Result<Option<T>, SubjectError> {
+            wanted.then(|| judge(recording)).transpose()
+        }
+        let recording = source.read()?;
+        let is = |one: Level| level == one || level == Level::All;
+        let all = || {
+            let mechanics = when(is(Level::Mechanics), mechanics, &recording)?;
+            let placement = when(is(Level::Placement), place, &recording)?;
+            Ok((mechanics, placement, when(is(Level::Prediction), predict, &recording)?))
+        };
+        let (mechanics, placement, prediction) = all().map_err(|error: SubjectError| unusable(source, &error))?;
+        let header = recording.header;
+        let named =
+            Named { source: source.name(), kernel: header.kernel, experiment: header.experiment, name: header.name };
+        Ok(Self { named, mechanics, placement, prediction })
+    }
+
+    fn agrees(&self) -> bool {
+        self.mechanics.as_ref().is_none_or(Verdict::agrees)
+            && self.placement.as_ref().is_none_or(Placement::agrees)
+            && self.prediction.as_ref().is_none_or(Prediction::agrees)
+    }
+}
+
+/// A section for each level that was judged.
+fn sections(judged: &[Judged]) -> Vec<Section> {
+    fn verdicts<T>(judged: &[Judged], of: impl Fn(&Judged) -> Option<&T>) -> Vec<(&Named, &T)> {
+        judged.iter().filter_map(|it| Some((&it.named, of(it)?))).collect()
+    }
+    let mechanics = verdicts(judged, |it| it.mechanics.as_ref());
+    let placement = verdicts(judged, |it| it.placement.as_ref());
+    let prediction = verdicts(judged, |it| it.prediction.as_ref());
+    let mut sections = Vec::new();
+    if !mechanics.is_empty() {
+        sections.push(mechanics_section::section(&mechanics));
+    }
+    if !placement.is_empty() {
+        sections.push(placement_section::section(&placement));
+    }
+    if !prediction.is_empty() {
+        sections.push(prediction_section::section(&prediction));
+    }
+    sections
 }
 
 /// Tells what happened in one step of each recording.
