@@ -11,6 +11,8 @@ step cargo test --locked
 # The baselines in results/, as a user's CI holds them.
 step cargo run --locked --quiet -- check --quiet
 RUSTDOCFLAGS="-D warnings" step cargo doc --locked --no-deps
+# Boots a kernel and records it, if there is an emulator; says so if not.
+step scripts/kernel-lab/smoke.sh
 if command -v cargo-deny >/dev/null; then
   step cargo deny --locked check licenses bans sources
 else
