@@ -13,6 +13,8 @@ step cargo test --locked
 step cargo run --locked --quiet -- check --quiet
 step cargo run --locked --quiet -- validate
 RUSTDOCFLAGS="-D warnings" step cargo doc --locked --no-deps
+# Boots a kernel and records it, if there is an emulator; says so if not.
+step scripts/kernel-lab/smoke.sh
 if command -v cargo-deny >/dev/null; then
   step cargo deny --locked check licenses bans sources
 else
