@@ -183,11 +183,13 @@ impl Companions {
 }
 
 /// What the JIT holds while it makes the image: its table of addresses, if that is too large for a slab.
+#[inline]
 pub(super) fn take_addresses(machine: &mut Machine, insns: u64) -> Result<Option<Kvmalloc>, NoText> {
     long_array(machine, insns * ADDRESS_BYTES_PER_INSN)
 }
 
 /// An array from `kvmalloc`; nothing if a slab serves it.
+#[inline]
 fn long_array(machine: &mut Machine, bytes: u64) -> Result<Option<Kvmalloc>, NoText> {
     if bytes <= SLAB_MAX_BYTES {
         return Ok(None);
@@ -196,6 +198,7 @@ fn long_array(machine: &mut Machine, bytes: u64) -> Result<Option<Kvmalloc>, NoT
 }
 
 /// Frees such an array.
+#[inline]
 pub(super) fn give_array(machine: &mut Machine, array: Option<Kvmalloc>) {
     if let Some(array) = array {
         machine.kvfree(array);
