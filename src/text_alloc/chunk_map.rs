@@ -1,19 +1,24 @@
 //! Which chunks of a pack are taken, with a fast first fit.
 //!
 //! The kernel scans the pack's bitmap from bit 0 for a run of zero bits
-//! (`bitmap_find_next_zero_area` in `bpf_prog_pack_alloc@5.18`). Here the length of every free run is noted where it
-//! starts, in a tree of maxima that finds the first one that is long enough, and where it ends, so that a freed image
-//! finds its free neighbours at once. So the same place is found without looking at every bit.
+//! (`bitmap_find_next_zero_area` in `bpf_prog_pack_alloc@5.18`). Here every free run has its length noted at both ends,
+//! so that a freed image finds its free neighbours at once, and a tree of maxima finds the first run that is long
+//! enough, so that the same place is found without looking at every bit.
 
 use super::first_fit::FirstFit;
+
+/// Chunks that share one leaf of the tree.
+const WORD: u32 = u64::BITS;
 
 /// The chunks of one pack.
 #[derive(Clone, Debug)]
 pub struct ChunkMap {
-    /// For each chunk, the length of the free run that starts there, 0 if none does.
-    runs: FirstFit,
-    /// For each chunk, the length of the free run that ends there, 0 if none does.
-    ends: Vec<u32>,
+    /// At the first and the last chunk of each free run its length; 0 at every other chunk.
+    lengths: Vec<u32>,
+    /// One bit a chunk, set where a free run starts.
+    starts: Vec<u64>,
+    /// For each word of `starts`, the longest of the runs that start there.
+    longest: FirstFit,
     taken: u32,
 }
 
@@ -23,17 +28,23 @@ impl ChunkMap {
     /// # Panics
     /// If the number is 0 or no multiple of 64.
     pub fn new(chunks: u32) -> Self {
-        assert!(chunks > 0 && chunks.is_multiple_of(64), "a pack has whole pages of chunks");
-        let mut runs = FirstFit::with_places(chunks as usize);
-        runs.set(0, chunks);
-        let mut ends = vec![0; chunks as usize];
-        ends[chunks as usize - 1] = chunks;
-        Self { runs, ends, taken: 0 }
+        assert!(chunks > 0 && chunks.is_multiple_of(WORD), "a pack has whole words of chunks");
+        let words = (chunks / WORD) as usize;
+        let mut map = Self {
+            lengths: vec![0; chunks as usize],
+            starts: vec![0; words],
+            longest: FirstFit::with_places(words),
+            taken: 0,
+        };
+        map.lengths[0] = chunks;
+        map.lengths[chunks as usize - 1] = chunks;
+        map.list(0, chunks);
+        map
     }
 
     /// Chunks in the pack.
     pub fn chunks(&self) -> u32 {
-        self.ends.len() as u32
+        self.lengths.len() as u32
     }
 
     /// Chunks that are taken.
@@ -45,7 +56,7 @@ impl ChunkMap {
     /// The longest run of free chunks.
     #[inline]
     pub fn longest_free(&self) -> u32 {
-        self.runs.most()
+        self.longest.most()
     }
 
     /// Takes the first run of `count` free chunks and returns its first chunk; `None` if there is none.
@@ -53,17 +64,19 @@ impl ChunkMap {
         if count == 0 {
             return None;
         }
-        let start = self.runs.first(count)?;
-        let length = self.runs.room(start);
-        let left = length - count;
-        self.ends[start + length as usize - 1] = left;
+        let word = self.longest.first(count)?;
+        let found = self.runs_from(word).find(|(_, length)| *length >= count);
+        let (start, length) = found.expect("a run that long starts in the word");
+        let (rest, left) = (start + count, length - count);
+        self.lengths[start as usize] = 0;
+        self.lengths[(start + length - 1) as usize] = left;
         if left > 0 {
-            // Before the whole run goes, so that the tree keeps most of its maxima.
-            self.runs.raise(start + count as usize, left);
+            self.lengths[rest as usize] = left;
+            self.list(rest, left);
         }
-        self.runs.set(start, 0);
+        self.unlist(start, length);
         self.taken += count;
-        Some(start as u32)
+        Some(start)
     }
 
     /// Gives `count` chunks from `start` on back.
@@ -76,14 +89,15 @@ impl ChunkMap {
             "a free chunk was freed"
         );
         let end = start + count;
-        // The chunk before is taken or ends a free run; the chunk behind is taken or starts one.
-        let before = if start == 0 { 0 } else { std::mem::take(&mut self.ends[start as usize - 1]) };
-        let behind = if end == self.chunks() { 0 } else { self.runs.room(end as usize) };
+        // The chunk before is taken or the last of a free run; the chunk behind is taken or the first of one.
+        let before = if start == 0 { 0 } else { std::mem::take(&mut self.lengths[start as usize - 1]) };
+        let behind = self.lengths.get_mut(end as usize).map_or(0, std::mem::take);
         let (first, length) = (start - before, before + count + behind);
-        self.ends[(first + length - 1) as usize] = length;
-        self.runs.raise(first as usize, length);
+        self.lengths[first as usize] = length;
+        self.lengths[(first + length - 1) as usize] = length;
+        self.list(first, length);
         if behind > 0 {
-            self.runs.set(end as usize, 0);
+            self.unlist(end, behind);
         }
         self.taken -= count;
     }
@@ -93,9 +107,47 @@ impl ChunkMap {
         self.run_up_to(chunk).is_none_or(|(start, length)| start + length <= chunk)
     }
 
-    /// The last free run that starts at a chunk or before it: its start and its length. Walks there.
+    /// The last free run that starts at a chunk or before it: first chunk and length.
     fn run_up_to(&self, chunk: u32) -> Option<(u32, u32)> {
-        (0..=chunk).rev().map(|start| (start, self.runs.room(start as usize))).find(|(_, length)| *length > 0)
+        let (last, bit) = ((chunk / WORD) as usize, chunk % WORD);
+        let up_to_chunk = self.starts[last] & (u64::MAX >> (WORD - 1 - bit));
+        let before = (0..last).rev().map(|word| (word, self.starts[word]));
+        let (word, starts) = std::iter::once((last, up_to_chunk)).chain(before).find(|(_, starts)| *starts != 0)?;
+        let start = word as u32 * WORD + starts.ilog2();
+        Some((start, self.lengths[start as usize]))
+    }
+
+    /// The free runs that start in a word, first to last: first chunk and length.
+    #[inline]
+    fn runs_from(&self, word: usize) -> impl Iterator<Item = (u32, u32)> {
+        let mut starts = self.starts[word];
+        std::iter::from_fn(move || {
+            if starts == 0 {
+                return None;
+            }
+            let start = word as u32 * WORD + starts.trailing_zeros();
+            starts &= starts - 1;
+            Some((start, self.lengths[start as usize]))
+        })
+    }
+
+    /// Notes that a run of this length starts here; a shorter one may have started here before.
+    #[inline]
+    fn list(&mut self, start: u32, length: u32) {
+        self.starts[(start / WORD) as usize] |= 1 << (start % WORD);
+        self.longest.raise((start / WORD) as usize, length);
+    }
+
+    /// Notes that the run of this length no longer starts here. After [`ChunkMap::list`] for what becomes of its chunks,
+    /// so that the tree keeps most of its maxima.
+    #[inline]
+    fn unlist(&mut self, start: u32, length: u32) {
+        let word = (start / WORD) as usize;
+        self.starts[word] &= !(1 << (start % WORD));
+        if self.longest.room(word) == length {
+            let longest = self.runs_from(word).map(|(_, length)| length).max();
+            self.longest.set(word, longest.unwrap_or(0));
+        }
     }
 }
 

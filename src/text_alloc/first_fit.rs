@@ -105,9 +105,7 @@ impl FirstFit {
         }
         let mut node = 0;
         loop {
-            // All entries, not up to the first that fits: which one that is cannot be foreseen by the CPU.
-            let fits = |bits, (entry, most): (usize, &u32)| bits | u32::from(*most >= room) << entry;
-            let entry = self.nodes[node].iter().enumerate().fold(0, fits).trailing_zeros() as usize;
+            let entry = self.nodes[node].iter().position(|most| *most >= room)?;
             if node >= self.bottom {
                 return Some((node - self.bottom) * WIDTH + entry);
             }
