@@ -172,15 +172,16 @@ impl PerCpu {
         if batch > 1 && zone.rules.orders != PcpOrders::Single { (batch >> order).max(2) } else { batch }
     }
 
-    /// Appends up to `blocks` blocks from the buddy (`rmqueue_bulk@6.1`).
+    /// Fills an empty list with up to `blocks` blocks from the buddy (`rmqueue_bulk@6.1`).
     fn refill(&mut self, blocks: u32, order: usize, kind: MigrateType, fragment: Fragment, zone: &mut PcpZone<'_>) {
         let list = list_of(zone.rules.orders, order, kind);
         let mut mode = RefillMode::Normal;
-        for _ in 0..blocks {
-            let Some(pfn) = zone.buddy.take(order, kind, fragment, &mut mode) else { break };
-            self.lists[list].push_tail(pfn, kind);
-            self.count += 1 << order;
-        }
+        let mut left = blocks;
+        let next = || {
+            left = left.checked_sub(1)?;
+            zone.buddy.take(order, kind, fragment, &mut mode)
+        };
+        self.count += (self.lists[list].refill(kind, next) as u32) << order;
     }
 
     /// Serves up to `wanted` single pages with whole blocks, if the list is empty: page by page would give the very

@@ -1,98 +1,131 @@
-//! The first of a list of packs that has enough room, without walking the list.
+//! The first of a list of places that has enough room, without walking the list.
+
+/// Entries of a node: wide enough for a low tree, few enough to be looked at one by one.
+const WIDTH: usize = 8;
 
 /// Room of each place in a list, with a tree of maxima above it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct FirstFit {
-    /// Implicit tree: node 1 is the root, leaf `i` is at `leaves + i`.
-    tree: Vec<u32>,
-    leaves: usize,
+    /// Implicit tree: node 0 is the root, entry `e` of node `n` is the maximum of node `8n + 1 + e`.
+    nodes: Vec<[u32; WIDTH]>,
+    /// The first of the nodes whose entries are the places themselves.
+    bottom: usize,
+    /// The maximum of the root.
+    most: u32,
     len: usize,
 }
 
 impl FirstFit {
     /// So many places without room.
     pub(super) fn with_places(len: usize) -> Self {
-        let leaves = len.next_power_of_two();
-        Self { tree: vec![0; 2 * leaves], leaves, len }
-    }
-
-    /// The most room of any place.
-    #[inline]
-    pub(super) fn most(&self) -> u32 {
-        self.tree.get(1).copied().unwrap_or(0)
+        let (mut bottom, mut width) = (0, 1);
+        while width * WIDTH < len {
+            bottom += width;
+            width *= WIDTH;
+        }
+        Self { nodes: vec![[0; WIDTH]; bottom + width], bottom, most: 0, len }
     }
 
     /// Appends a place with this much room and returns its position.
     pub(super) fn push(&mut self, room: u32) -> usize {
-        if self.len == self.leaves {
+        let position = self.len;
+        if self.bottom + position / WIDTH >= self.nodes.len() {
             self.grow();
         }
-        let position = self.len;
         self.len += 1;
         self.set(position, room);
         position
     }
 
+    /// The room of a place.
+    #[inline]
+    pub(super) fn room(&self, position: usize) -> u32 {
+        self.nodes[self.bottom + position / WIDTH][position % WIDTH]
+    }
+
+    /// The most room of any place.
+    #[inline]
+    pub(super) const fn most(&self) -> u32 {
+        self.most
+    }
+
+    /// Where the maximum of a node is kept.
+    #[inline]
+    fn above(&mut self, node: usize) -> &mut u32 {
+        match node.checked_sub(1) {
+            None => &mut self.most,
+            Some(below) => &mut self.nodes[below / WIDTH][below % WIDTH],
+        }
+    }
+
     /// Changes the room of a place; 0 takes it out of the search.
     #[inline]
     pub(super) fn set(&mut self, position: usize, room: u32) {
-        let (mut node, mut most) = (self.leaves + position, room);
-        while self.tree[node] != most {
-            self.tree[node] = most;
-            if node == 1 {
+        let mut node = self.bottom + position / WIDTH;
+        let mut old = std::mem::replace(&mut self.nodes[node][position % WIDTH], room);
+        let mut new = room;
+        loop {
+            let most = *self.above(node);
+            if old < most && new <= most {
+                // The largest entry is another one.
                 return;
             }
-            most = most.max(self.tree[node ^ 1]);
-            node /= 2;
+            new = self.nodes[node].iter().fold(0, |most, entry| most.max(*entry));
+            if new == most {
+                return;
+            }
+            old = std::mem::replace(self.above(node), new);
+            if node == 0 {
+                return;
+            }
+            node = (node - 1) / WIDTH;
         }
     }
 
     /// Changes the room of a place to at least this much.
     #[inline]
     pub(super) fn raise(&mut self, position: usize, room: u32) {
-        let mut node = self.leaves + position;
-        while node > 0 && self.tree[node] < room {
-            self.tree[node] = room;
-            node /= 2;
+        let mut node = self.bottom + position / WIDTH;
+        let place = &mut self.nodes[node][position % WIDTH];
+        *place = room.max(*place);
+        while *self.above(node) < room {
+            *self.above(node) = room;
+            if node == 0 {
+                return;
+            }
+            node = (node - 1) / WIDTH;
         }
     }
 
-    /// The room of a place.
-    #[inline]
-    pub(super) fn room(&self, position: usize) -> u32 {
-        self.tree[self.leaves + position]
-    }
-
-    /// The first place with at least this much room.
+    /// The first place with at least this much room, which is not 0.
     #[inline]
     pub(super) fn first(&self, room: u32) -> Option<usize> {
-        if self.len == 0 || self.most() < room {
+        if self.most < room {
             return None;
         }
-        let mut node = 1;
-        while node < self.leaves {
-            node *= 2;
-            if self.tree[node] < room {
-                node += 1;
+        let mut node = 0;
+        loop {
+            let entry = self.nodes[node].iter().position(|most| *most >= room)?;
+            if node >= self.bottom {
+                return Some((node - self.bottom) * WIDTH + entry);
             }
+            node = node * WIDTH + 1 + entry;
         }
-        Some(node - self.leaves)
     }
 
     /// Forgets every place.
     pub(super) fn clear(&mut self) {
-        self.tree.fill(0);
+        self.nodes.fill([0; WIDTH]);
+        self.most = 0;
         self.len = 0;
     }
 
     fn grow(&mut self) {
-        let rooms: Vec<u32> = self.tree.get(self.leaves..self.leaves + self.len).unwrap_or_default().to_vec();
-        self.leaves = (2 * self.leaves).max(4);
-        self.tree = vec![0; 2 * self.leaves];
-        self.tree[self.leaves..self.leaves + rooms.len()].copy_from_slice(&rooms);
-        for node in (1..self.leaves).rev() {
-            self.tree[node] = self.tree[2 * node].max(self.tree[2 * node + 1]);
+        let mut higher = Self::with_places(WIDTH * self.len.max(1));
+        for position in 0..self.len {
+            higher.set(position, self.room(position));
         }
+        *self = Self { len: self.len, ..higher };
     }
 }
 
@@ -103,7 +136,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn finds_what_a_walk_finds(steps in prop::collection::vec((0_u32..20, any::<prop::sample::Index>(), 0..3u8), 1..100)) {
+        fn finds_what_a_walk_finds(steps in prop::collection::vec((0_u32..20, any::<prop::sample::Index>(), 0..3u8), 1..300)) {
             let mut fast = FirstFit::default();
             let mut slow: Vec<u32> = Vec::new();
             for (room, which, how) in steps {
