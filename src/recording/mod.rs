@@ -5,7 +5,7 @@
 //! - the log that the recording lab writes, as it is: JSON Lines, plain, gzip or zstd;
 //! - fragsim's own compact form: JSON Lines, plain or zstd, [`FORMAT_VERSION`], described by [`json_schema`].
 //!
-//! [`RecordingReader`] streams either, [`write`] makes the second out of the first. Both read the same.
+//! [`RecordingReader`] streams either, [`write()`] makes the second out of the first. Both read the same.
 
 mod collect;
 mod frames;
