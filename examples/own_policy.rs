@@ -22,6 +22,8 @@ use fragsim::units::{Bytes, PageSize, SimTime};
 struct Pack64k;
 
 impl PackDesign for Pack64k {
+    type Memory = AreaId;
+
     fn pack_pages(&self, _: &dyn Areas) -> u64 {
         16
     }

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Everything that must hold before a change lands: formatting, lints, tests, documentation, licences.
+# Everything that must hold before a change lands: formatting, lints, tests, agreement with the recorded kernels,
+# documentation, licences.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -8,6 +9,7 @@ step() { printf '\n== %s\n' "$*"; "$@"; }
 step cargo fmt --check
 step cargo clippy --locked --all-targets -- -D warnings
 step cargo test --locked
+step cargo run --locked --quiet -- validate
 RUSTDOCFLAGS="-D warnings" step cargo doc --locked --no-deps
 if command -v cargo-deny >/dev/null; then
   step cargo deny --locked check licenses bans sources

@@ -5,10 +5,12 @@
 //! value enters (`new`) or leaves (`get`). Arithmetic that could leave the
 //! range of the type returns an `Option` or saturates by name.
 
+mod seeds;
 mod text;
 
 use std::fmt;
 
+pub use seeds::{MAX_SEEDS, ParseSeedsError, Seeds};
 pub use text::{ParseUnitError, SimDuration};
 
 /// Bytes in a base page (4 KiB), the granule of the page allocator on x86-64.

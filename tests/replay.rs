@@ -67,7 +67,7 @@ fn all_deferred_work_is_done_in_the_end() {
 
 #[test]
 fn a_host_without_memory_stops_and_the_others_go_on() {
-    let layout = MemoryLayout::q35(Bytes::new(64 << 20)).unwrap();
+    let layout = MemoryLayout::q35(Bytes::new(128 << 20)).unwrap();
     let events = (0..20_000).map(|id| (id, load(id, 100))).collect();
     let outcomes = run(&layout, &[("5.10", Policy::PerProg), ("6.1", Policy::Pack4k)], events);
     let ends: Vec<u64> = outcomes

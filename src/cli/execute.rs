@@ -1,16 +1,18 @@
 //! The way from a scenario to a result: builds the hosts, replays the trace on them, writes down what they saw.
 
 use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use rayon::ThreadPoolBuilder;
 
 use crate::diagnostics::Diagnostic;
+use crate::files::STDIN;
 use crate::kernel::{HostSetup, Observation};
 use crate::memory::{MemoryLayout, StartState};
 use crate::replay::{Contender, End, Observing, Outcome, ReplayError, Sampling, replay};
 use crate::result::{self, Counters, ResultDoc, Run, Sample, ScenarioStamp, TextReport, counters};
-use crate::scenario::{self, AllocatorRun, GiveBack, LoadedScenario};
-use crate::text_alloc::{self, PolicyOptions, TextUsage};
+use crate::scenario::{self, AllocatorRun, LoadedScenario};
+use crate::text_alloc::{PolicyOptions, TextUsage};
 use crate::trace::generate::Generated;
 use crate::trace::{Event, EventSource, Repeated, TraceError, TraceReader};
 use crate::units::PAGE_BYTES;
@@ -24,9 +26,11 @@ pub struct Progress {
     pub total: Option<u64>,
 }
 
-/// Replays a scenario under each of its allocators, on at most `threads` threads (default: one for each CPU).
+/// Replays a scenario under each of its allocators, once with each of its seeds, on at most `threads` threads (default:
+/// one for each CPU).
 ///
-/// `progress` is called now and then, from any thread. The result does not depend on the threads.
+/// `progress` is called now and then, from any thread. The result does not depend on the threads. Memory does: as many
+/// seeds are under way at once as there are threads.
 ///
 /// # Errors
 /// The trace cannot be read, or the scenario asks for what cannot be simulated. Running out of simulated memory is
@@ -36,56 +40,123 @@ pub fn execute(
     threads: Option<NonZeroUsize>,
     progress: &(dyn Fn(Progress) + Sync),
 ) -> Result<ResultDoc, Box<Diagnostic>> {
-    let allocators = scenario.allocators();
-    let layout = scenario.scenario.machine.memory_layout().map_err(|error| Diagnostic::new(error.to_string()))?;
-    let start = scenario.start_state();
-    let hosts = allocators.iter().map(|run| contender(scenario, run, &layout, &start)).collect();
-    let mut source = Source::open(scenario)?;
-    let total = source.total_hint();
-    let observing =
-        Observing { sampling: sampling(scenario.scenario.sampling), view: scenario.scenario.counters.into() };
-    let pool = ThreadPoolBuilder::new()
-        .num_threads(thread_count(threads, allocators.len()))
-        .build()
-        .map_err(|error| Diagnostic::new(format!("cannot start threads: {error}")))?;
-    let outcomes = pool
-        .install(|| replay(hosts, &mut source, observing, &|done| progress(Progress { done, total })))
-        .map_err(|error| replay_error(error, scenario))?;
-    let seed = scenario.scenario.seed;
-    let runs = allocators.iter().zip(&outcomes).map(|(run, outcome)| result_run(run, seed, outcome)).collect();
-    Ok(ResultDoc::new(stamp(scenario, source.hash()), runs))
-}
-
-/// How many threads there are: as many as wanted or as there are CPUs, but none that would have nothing to do.
-fn thread_count(wanted: Option<NonZeroUsize>, allocators: usize) -> usize {
-    let wanted = wanted.or_else(|| std::thread::available_parallelism().ok());
-    wanted.map_or(1, NonZeroUsize::get).min(allocators)
-}
-
-/// A host for one allocator.
-fn contender<'a>(
-    scenario: &LoadedScenario,
-    run: &AllocatorRun,
-    layout: &'a MemoryLayout,
-    start: &'a StartState,
-) -> Contender<'a> {
-    let machine = &scenario.scenario.machine;
-    let give_back = match run.give_back {
-        GiveBack::Block => text_alloc::GiveBack::Blocks,
-        GiveBack::Pages => text_alloc::GiveBack::Pages,
+    let seeds = scenario.seeds.as_slice();
+    if seeds.len() > 1 && scenario.trace_path().is_some_and(|path| path.as_os_str() == STDIN) {
+        let message = "a trace on standard input can be read once only, and each seed reads it";
+        return Err(Box::new(Diagnostic::new(message).help("save the trace to a file, or take one seed")));
+    }
+    let job = Job {
+        scenario,
+        allocators: scenario.allocators(),
+        layout: scenario.scenario.machine.memory_layout().map_err(|error| Diagnostic::new(error.to_string()))?,
+        start: scenario.start_state(),
     };
-    Contender {
-        host: HostSetup {
-            release: run.kernel,
-            layout,
-            start,
-            cpus: machine.cpus,
-            largest_page: machine.largest_page.into(),
-            boot_program: machine.boot_program,
-            seed: scenario.scenario.seed,
-            run: 0,
-        },
-        text: run.policy.build(PolicyOptions { invalidate: run.invalidate, give_back }),
+    let (threads, replayed) = (thread_count(threads), AtomicU64::new(0));
+    let team = threads.min(seeds.len());
+    let replay_all = |&seed: &u64| {
+        let mine = AtomicU64::new(0);
+        job.replay(seed, threads / team, &|done, total| {
+            let more = done - mine.swap(done, Relaxed);
+            let all = seeds.len() as u64;
+            let done = replayed.fetch_add(more, Relaxed) + more;
+            progress(Progress { done, total: total.and_then(|total| total.checked_mul(all)) });
+        })
+    };
+    let by_seed = side_by_side(seeds, team, replay_all).into_iter().collect::<Result<Vec<_>, _>>()?;
+    let trace_hash = by_seed[0].trace_hash;
+    if by_seed.iter().any(|one| one.trace_hash != trace_hash) {
+        return Err(Box::new(
+            Diagnostic::new("the trace changed while it was replayed").help("run the scenario again"),
+        ));
+    }
+    // By allocator first, as a reader compares.
+    let mut runs: Vec<_> = by_seed.into_iter().map(|one| one.runs.into_iter()).collect();
+    let runs = (0..job.allocators.len()).flat_map(|_| runs.iter_mut().filter_map(Iterator::next).collect::<Vec<_>>());
+    Ok(ResultDoc::new(stamp(scenario, trace_hash), runs.collect()))
+}
+
+/// How many threads there are: as many as wanted, or as there are CPUs.
+fn thread_count(wanted: Option<NonZeroUsize>) -> usize {
+    wanted.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get)
+}
+
+/// Works on every item, on `team` threads, and gives the results in the order of the items.
+///
+/// No work stealing: a thread that waits inside an item must not begin another one, which would need memory too.
+fn side_by_side<T: Sync, R: Send>(items: &[T], team: usize, work: impl Fn(&T) -> R + Sync) -> Vec<R> {
+    let next = AtomicUsize::new(0);
+    let take = || {
+        let index = next.fetch_add(1, Relaxed);
+        Some((index, work(items.get(index)?)))
+    };
+    let mut done: Vec<(usize, R)> = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..team).map(|_| scope.spawn(|| std::iter::from_fn(take).collect::<Vec<_>>())).collect();
+        let mut done: Vec<_> = std::iter::from_fn(take).collect();
+        for other in others {
+            done.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        done
+    });
+    done.sort_unstable_by_key(|(index, _)| *index);
+    done.into_iter().map(|(_, result)| result).collect()
+}
+
+/// What the replays with different seeds have in common.
+struct Job<'a> {
+    scenario: &'a LoadedScenario,
+    allocators: Vec<AllocatorRun>,
+    layout: MemoryLayout,
+    start: StartState,
+}
+
+/// What came out for one seed.
+struct OneSeed {
+    runs: Vec<Run>,
+    trace_hash: Option<u128>,
+}
+
+impl Job<'_> {
+    /// Replays the scenario with one seed; `progress` is told the events replayed so far, and about how many there are.
+    fn replay(
+        &self,
+        seed: u64,
+        threads: usize,
+        progress: &(dyn Fn(u64, Option<u64>) + Sync),
+    ) -> Result<OneSeed, Box<Diagnostic>> {
+        let scenario = self.scenario;
+        let hosts = self.allocators.iter().map(|run| self.contender(run, seed)).collect();
+        let mut source = Source::open(scenario, seed)?;
+        let total = source.total_hint();
+        let observing =
+            Observing { sampling: sampling(scenario.scenario.sampling), view: scenario.scenario.counters.into() };
+        // More threads than allocators would have nothing to do.
+        let pool = ThreadPoolBuilder::new()
+            .num_threads(threads.clamp(1, self.allocators.len()))
+            .build()
+            .map_err(|error| Diagnostic::new(format!("cannot start threads: {error}")))?;
+        let outcomes = pool
+            .install(|| replay(hosts, &mut source, observing, &|done| progress(done, total)))
+            .map_err(|error| replay_error(error, scenario))?;
+        let runs = self.allocators.iter().zip(&outcomes).map(|(run, outcome)| result_run(run, seed, outcome)).collect();
+        Ok(OneSeed { runs, trace_hash: source.hash() })
+    }
+
+    /// A host for one allocator.
+    fn contender(&self, run: &AllocatorRun, seed: u64) -> Contender<'_> {
+        let machine = &self.scenario.scenario.machine;
+        Contender {
+            host: HostSetup {
+                release: run.kernel,
+                layout: &self.layout,
+                start: &self.start,
+                cpus: machine.cpus,
+                largest_page: machine.largest_page.into(),
+                boot_program: machine.boot_program,
+                seed,
+                run: 0,
+            },
+            text: run.policy.build(PolicyOptions { invalidate: run.invalidate, give_back: run.give_back }),
+        }
     }
 }
 
@@ -115,10 +186,10 @@ enum Source {
 }
 
 impl Source {
-    fn open(scenario: &LoadedScenario) -> Result<Self, Box<Diagnostic>> {
+    fn open(scenario: &LoadedScenario, seed: u64) -> Result<Self, Box<Diagnostic>> {
         let trace = &scenario.scenario.trace;
         if let Some(generate) = &trace.generate {
-            let generated = Generated::new(generate, scenario.scenario.seed)?;
+            let generated = Generated::new(generate, seed)?;
             return Ok(Self::Generated(Box::new(generated)));
         }
         let path = scenario.trace_path().ok_or_else(|| Diagnostic::new("the scenario names no trace"))?;
@@ -169,6 +240,7 @@ pub fn stamp(loaded: &LoadedScenario, trace_hash: Option<u128>) -> ScenarioStamp
         comment: loaded.scenario.comment.clone(),
         hash: loaded.hash.clone(),
         trace_hash: trace_hash.map_or_else(String::new, |hash| format!("{hash:032x}")),
+        seeds: loaded.seeds.clone(),
         resolved: serde_json::to_value(&loaded.scenario).expect("every field of a scenario has a form in JSON"),
     }
 }
@@ -256,5 +328,26 @@ fn sample_of(time_ns: u64, seen: &Observation) -> Sample {
         padding_bytes: usage.padding_bytes,
         unused_bytes: usage.unused_bytes,
         stale_bytes: usage.stale_bytes,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_keep_the_order_of_the_items_whoever_finishes_first() {
+        let items: Vec<u64> = (0..20).collect();
+        for team in [1, 2, 7, 30] {
+            let working = AtomicUsize::new(0);
+            let slow_first = |&item: &u64| {
+                let at_once = working.fetch_add(1, Relaxed) + 1;
+                assert!(at_once <= team, "{at_once} items are under way");
+                std::thread::sleep(std::time::Duration::from_millis(if item == 0 { 20 } else { 0 }));
+                working.fetch_sub(1, Relaxed);
+                item * 10
+            };
+            assert_eq!(side_by_side(&items, team, slow_first), items.iter().map(|item| item * 10).collect::<Vec<_>>());
+        }
     }
 }

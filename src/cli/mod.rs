@@ -12,12 +12,15 @@ mod man;
 mod output;
 mod progress;
 mod recording;
+mod recordings;
 mod render;
 mod run;
 mod schema;
 pub mod trace;
 mod trace_table;
 mod validate;
+mod validate_doc;
+mod validate_table;
 
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;

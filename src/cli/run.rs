@@ -16,11 +16,13 @@ use crate::files::{AtomicFile, STDIN, keep_input, make_directory};
 use crate::report::Format;
 use crate::result::{Outcome, ResultDoc};
 use crate::scenario::{LoadedScenario, Overrides};
+use crate::units::Seeds;
 
 pub(super) const HELP: &str = "\
 Examples:
   fragsim run scenarios/runqslower.json
   fragsim run scenarios/month.json --set machine.memory=128GiB --allocator per-prog --allocator pack-4k
+  fragsim run scenarios/month.json --seeds 1..30 --output month.json
   fragsim run scenario.json --format json | jq '.runs[] | {allocator, counters}'";
 
 /// Directory that `--save` writes to.
@@ -44,6 +46,9 @@ pub(super) struct RunArgs {
     /// Start random numbers elsewhere than the scenario says
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     seed: Option<u64>,
+    /// Replay with each of these seeds, such as 1..30 (both ends belong to it) or 1,5,9
+    #[arg(long, value_name = "SEEDS", allow_hyphen_values = true, conflicts_with = "seed")]
+    seeds: Option<Seeds>,
     /// Change a value of the scenario, such as machine.memory=128GiB; may be given more than once
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -98,7 +103,7 @@ impl RunArgs {
             set: self.set.clone(),
             kernel: self.kernel.clone(),
             allocators: self.allocator.clone(),
-            seed: self.seed,
+            seeds: self.seeds.clone().or(self.seed.map(Seeds::one)),
         }
     }
 
@@ -139,7 +144,8 @@ fn write_files(files: Vec<AtomicFile>, result: &ResultDoc, quiet: bool, messages
 fn warn_of_ends(result: &ResultDoc, messages: Messages) {
     for run in &result.runs {
         if let Outcome::OutOfMemory { event, message, .. } = &run.outcome {
-            let text = format!("{} ran out of simulated memory at event {event}: {message}", run.allocator);
+            let seed = if result.has_seeds() { format!(" (seed {})", run.seed) } else { String::new() };
+            let text = format!("{}{seed} ran out of simulated memory at event {event}: {message}", run.allocator);
             messages.warning(&Diagnostic::new(text));
         }
     }

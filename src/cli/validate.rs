@@ -3,49 +3,122 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use rayon::prelude::*;
 
 use super::exit;
 use super::output::Failure;
+use super::recordings::{Source, sources};
+use super::validate_doc::ValidationDoc;
+use super::validate_table;
 use crate::diagnostics::Diagnostic;
-use crate::judge::{Verdict, mechanics};
-use crate::recording::{self, RecordingReader};
+use crate::judge::{Subject, Verdict, explain, mechanics, mechanics_with};
 
 pub(super) const HELP: &str = "\
 Examples:
   fragsim validate
-  fragsim validate recordings/debian/7.3.4
-  fragsim validate E6-4096M.jsonl.gz --step 9 --verbose";
+  fragsim validate debian/7.3.4
+  fragsim validate E6-4096M.jsonl.gz --format md
+  fragsim validate debian/6.1.192/E6-4096M --step 9 --verbose
+
+Without a name, all recordings that ship with fragsim are judged. RECORDING is a file (a log of the recording lab, plain or \
+gzip, or fragsim's compact form), a folder of such files, or a recording that ships: debian/VERSION/NAME or \
+patched/VARIANT/NAME, or the first parts of such a name.
+
+Exit codes: 0 the model agrees with every kernel, 1 it does not, 2 a recording cannot be used.";
 
 /// Arguments of `validate`.
 #[derive(Clone, Debug, Args)]
 pub(super) struct ValidateArgs {
-    /// Recordings, or folders of them; all that ship with fragsim if none is named
+    /// Recordings, or folders of them
     #[arg(value_name = "RECORDING")]
     recordings: Vec<PathBuf>,
+    /// What is compared
+    #[arg(long, value_enum, default_value_t = Level::Mechanics, value_name = "LEVEL")]
+    level: Level,
+    /// How the verdicts are printed
+    #[arg(long, value_enum, default_value_t = Shape::Table, value_name = "FORMAT")]
+    format: Shape,
+    /// Replay up to this step, and tell what kernel and model did in it
+    #[arg(long, value_name = "N", conflicts_with = "format")]
+    step: Option<u32>,
+    /// List every recording; with --step, also tell which calls the model made
+    #[arg(long)]
+    verbose: bool,
+}
+
+/// A level of judgement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Level {
+    /// Frames given: splits, permissions and counters of every step
+    Mechanics,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Shape {
+    /// For people
+    #[value(alias = "text")]
+    Table,
+    /// For programs, with every number
+    Json,
+    /// For web pages
+    Md,
+}
+
+/// What is wrong with a recording that could be read.
+fn unusable(source: &Source, error: &dyn std::error::Error) -> Box<Diagnostic> {
+    let diagnostic = Diagnostic::new(error.to_string()).in_file(source.name());
+    Box::new(diagnostic.help("`fragsim list kernels` names the releases that there are models of"))
 }
 
 /// Runs the command.
 pub(super) fn run(args: &ValidateArgs, out: &mut dyn Write) -> Result<u8, Failure> {
-    let files = recording::collect(&args.recordings)?;
-    let judge = |file: &PathBuf| -> Result<Verdict, Box<Diagnostic>> {
-        let recording = RecordingReader::open(file)?.read_all()?;
-        mechanics(&recording)
-            .map_err(|error| Box::new(Diagnostic::new(error.to_string()).in_file(file.display().to_string())))
+    let sources = sources(&args.recordings)?;
+    if let Some(step) = args.step {
+        return explain_step(&sources, step, args.verbose, out);
+    }
+    let Level::Mechanics = args.level;
+    let judge = |source: &Source| {
+        let verdict = mechanics(&source.read()?).map_err(|error| unusable(source, &error))?;
+        Ok((source.name(), verdict))
     };
-    let verdicts: Vec<Verdict> = files.par_iter().map(judge).collect::<Result<_, _>>()?;
+    let verdicts: Vec<(String, Verdict)> = sources.par_iter().map(judge).collect::<Result<_, Box<Diagnostic>>>()?;
+    match args.format {
+        Shape::Table => validate_table::table(&verdicts, args.verbose, out)?,
+        Shape::Md => validate_table::markdown(&verdicts, out)?,
+        Shape::Json => {
+            serde_json::to_writer_pretty(&mut *out, &ValidationDoc::new(&verdicts)).map_err(std::io::Error::from)?;
+            writeln!(out)?;
+        }
+    }
+    let agree = verdicts.iter().all(|(_, verdict)| verdict.agrees());
+    Ok(if agree { exit::DONE } else { exit::CHECK_FAILED })
+}
+
+/// Tells what happened in one step of each recording.
+fn explain_step(sources: &[Source], step: u32, verbose: bool, out: &mut dyn Write) -> Result<u8, Failure> {
     let mut agree = true;
-    for verdict in &verdicts {
-        agree &= verdict.agrees();
+    for source in sources {
+        let recording = source.read()?;
+        let subject = Subject::of(&recording.header).map_err(|error| unusable(source, &error))?;
+        let mut text = None;
+        mechanics_with(&recording, &subject, |view| {
+            if view.step == step {
+                agree &= view.agrees();
+                text = Some(explain(view, verbose));
+            }
+        });
+        let Some(text) = text else {
+            let last = recording.steps().last().map_or(0, |(last, _)| last);
+            let message = format!("there is no step {step}: the recording has steps 1 to {last}");
+            return Err(Diagnostic::new(message).in_file(source.name()).into());
+        };
         writeln!(
             out,
-            "{} {} {:?} model {:?} null {:?} one {:?}",
-            verdict.kernel, verdict.name, verdict.boot, verdict.model, verdict.null.changed, verdict.one_line.changed
+            "{} {}, release {} of the model",
+            recording.header.kernel, recording.header.name, subject.release.name
         )?;
-        if let Some(first) = &verdict.first {
-            writeln!(out, "    {first:?}")?;
-        }
+        out.write_all(text.as_bytes())?;
     }
     Ok(if agree { exit::DONE } else { exit::CHECK_FAILED })
 }

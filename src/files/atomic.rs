@@ -13,6 +13,9 @@ use crate::diagnostics::Diagnostic;
 /// Files that are not complete yet; whoever ends the program early removes them.
 static UNFINISHED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
 
+/// Symbolic links that may follow each other, as on Linux (`MAXSYMLINKS`).
+const MAX_LINKS: usize = 40;
+
 fn unfinished() -> MutexGuard<'static, Vec<PathBuf>> {
     // The list is valid at any time, so a panic elsewhere does not spoil it.
     UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
@@ -68,7 +71,11 @@ impl AtomicFile {
                 let target = fs::canonicalize(path).map_err(|error| fail(&error))?;
                 Self::beside(target, Some(metadata.permissions())).map_err(|error| fail(&error))?
             }
-            Err(_) => Self::beside(path.to_owned(), None).map_err(|error| no_place(path, &name, &error))?,
+            Err(error) => {
+                // A link that leads nowhere stays; the file that it names is made, as a shell's `>` does.
+                let target = end_of_links(path).ok_or_else(|| fail(&error))?;
+                Self::beside(target, None).map_err(|error| no_place(path, &name, &error))?
+            }
         };
         Ok(Self { name, kind })
     }
@@ -164,6 +171,18 @@ fn forget(path: &Path) {
     unfinished().retain(|other| other != path);
 }
 
+/// The name that a chain of symbolic links ends with, whether or not there is such a file; `None` for an endless chain.
+fn end_of_links(path: &Path) -> Option<PathBuf> {
+    let mut path = path.to_owned();
+    for _ in 0..MAX_LINKS {
+        match fs::read_link(&path) {
+            Ok(next) => path = path.parent().unwrap_or(Path::new("")).join(next),
+            Err(_) => return Some(path),
+        }
+    }
+    None
+}
+
 fn no_place(path: &Path, name: &str, error: &io::Error) -> Diagnostic {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     match directory {
@@ -228,6 +247,29 @@ mod tests {
         assert_eq!(mode(&real), 0o640);
         write_all(Path::new("/dev/null"), b"3").unwrap();
         assert!(!fs::metadata("/dev/null").unwrap().is_file());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_that_leads_nowhere_stays_and_its_target_is_made() {
+        use std::os::unix::fs::symlink;
+        let directory = tempfile::tempdir().unwrap();
+        let place = |name: &str| directory.path().join(name);
+        fs::create_dir(place("data")).unwrap();
+        symlink("data/real", place("middle")).unwrap();
+        symlink("middle", place("link")).unwrap();
+        write_all(&place("link"), b"1").unwrap();
+        assert_eq!(fs::read(place("data/real")).unwrap(), b"1");
+        assert!(fs::symlink_metadata(place("link")).unwrap().is_symlink());
+        assert!(fs::symlink_metadata(place("middle")).unwrap().is_symlink());
+        assert_eq!(names(&place("data")), ["real"]);
+
+        symlink("no/such", place("lost")).unwrap();
+        assert!(write_all(&place("lost"), b"2").unwrap_err().message.ends_with("no such file or directory"));
+        symlink("circle", place("circle")).unwrap();
+        let error = write_all(&place("circle"), b"3").unwrap_err();
+        assert!(error.message.contains("too many levels of symbolic links"), "{error}");
+        assert!(fs::symlink_metadata(place("circle")).unwrap().is_symlink());
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub fn judge_boot(recording: &Recording) -> BootVerdict {
 
 fn compare(recording: &Recording, verdict: &mut BootVerdict) -> Result<(), String> {
     let header = &recording.header;
-    let memory = header.ram_mib.checked_mul(1 << 20).unwrap_or(u64::MAX);
+    let memory = header.ram_mib.saturating_mul(1 << 20);
     let layout = MemoryLayout::q35(Bytes::new(memory)).map_err(|error| error.to_string())?;
     let ram: Vec<PfnRange> = layout.ranges().iter().map(|range| range.range).collect();
     let mut map = DirectMap::boot(&ram, BootOptions::default());

@@ -1,15 +1,17 @@
 //! Mechanics: frames given, everything that happens to the direct map compared.
 
-use super::areas::{self, NewArea};
+use rustc_hash::FxHashMap;
+
+use super::areas::{self, NewArea, NewModule};
 use super::boot::judge_boot;
 use super::movement::{CounterMove, Movement};
 use super::programs::{Key, Programs};
 use super::rivals::Truth;
 use super::subject::{Subject, SubjectError};
-use super::verdict::{Disagreement, Scores, Verdict};
+use super::verdict::{Disagreement, Scores, StepKind, Verdict};
 use crate::direct_map::{CounterView, DirectMap, DirectMapCounters, Leaf};
-use crate::kernel::GivenKernel;
-use crate::recording::{Counters, LayoutRange, LayoutTime, Operation, Record, Recording, Seen};
+use crate::kernel::{GivenKernel, MapCall};
+use crate::recording::{Counters, Image, LayoutRange, LayoutTime, Operation, Record, Recording, Seen, Walk};
 use crate::units::{PageSize, PfnRange};
 
 /// One step under the judge.
@@ -25,8 +27,14 @@ pub struct StepView<'a> {
     pub model: Movement,
     /// What the model of one line did.
     pub one_line: Movement,
+    /// Whether the null model and the model of one line agree with the kernel.
+    pub rivals_agree: (bool, bool),
+    /// The model's calls that changed the direct map, or tried to.
+    pub calls: Vec<MapCall>,
     /// What else is worth telling, a sentence each.
     pub notes: Vec<String>,
+    /// Whether the model was told where pages stood that no walk has seen, because something broke there.
+    pub is_inferred: bool,
 }
 
 impl StepView<'_> {
@@ -35,9 +43,15 @@ impl StepView<'_> {
         self.kernel == self.model
     }
 
-    /// Whether either of the two changed anything.
-    pub fn is_changed(&self) -> bool {
-        !self.kernel.is_still() || !self.model.is_still()
+    /// What the two did, whichever did more.
+    pub fn kind(&self) -> StepKind {
+        if self.kernel.splits() || self.model.splits() {
+            StepKind::Splitting
+        } else if !self.kernel.is_still() || !self.model.is_still() {
+            StepKind::Changing
+        } else {
+            StepKind::Still
+        }
     }
 }
 
@@ -54,9 +68,11 @@ pub fn mechanics(recording: &Recording) -> Result<Verdict, SubjectError> {
 pub fn mechanics_with(recording: &Recording, subject: &Subject, mut show: impl FnMut(&StepView<'_>)) -> Verdict {
     let mut verdict = Verdict {
         kernel: recording.header.kernel.clone(),
+        experiment: recording.header.experiment.clone(),
         name: recording.header.name.clone(),
         boot: judge_boot(recording),
         model: Scores::default(),
+        inferred: 0,
         null: Scores::default(),
         one_line: Scores::default(),
         first: None,
@@ -64,10 +80,11 @@ pub fn mechanics_with(recording: &Recording, subject: &Subject, mut show: impl F
     let mut bench = Bench::new(recording, subject);
     for (step, record) in recording.steps() {
         let view = bench.step(step, record);
-        let changed = view.is_changed();
-        verdict.model.count(view.agrees(), changed);
-        verdict.null.count(view.kernel.is_still(), changed);
-        verdict.one_line.count(view.kernel == view.one_line, changed);
+        let kind = view.kind();
+        verdict.model.count(view.agrees(), kind);
+        verdict.inferred += u64::from(view.is_inferred);
+        verdict.null.count(view.rivals_agree.0, kind);
+        verdict.one_line.count(view.rivals_agree.1, kind);
         if !view.agrees() && verdict.first.is_none() {
             verdict.first = Some(Disagreement {
                 step,
@@ -89,9 +106,11 @@ struct Bench<'a> {
     truth: Truth,
     counters: Counters,
     modelled: DirectMapCounters,
-    module_sizes: rustc_hash::FxHashMap<&'a str, u64>,
+    module_sizes: FxHashMap<&'a str, u64>,
     modules: Vec<&'a str>,
+    unused: Vec<u64>,
     notes: Vec<String>,
+    is_inferred: bool,
 }
 
 impl<'a> Bench<'a> {
@@ -102,7 +121,7 @@ impl<'a> Bench<'a> {
         let truth = Truth::new(map.clone());
         let text = subject.text_allocator();
         let mut kernel = GivenKernel::new(subject.release, text, map, subject.nodes, subject.boot_program);
-        let _ = (kernel.take_opened(), kernel.take_changes());
+        let _ = (kernel.take_opened(), kernel.take_changes(), kernel.take_calls());
         let modelled = kernel.map().counters(CounterView::Kernel);
         Self {
             kernel,
@@ -112,7 +131,9 @@ impl<'a> Bench<'a> {
             modelled,
             module_sizes: areas::module_sizes(recording),
             modules: Vec::new(),
+            unused: Vec::new(),
             notes: Vec::new(),
+            is_inferred: false,
         }
     }
 
@@ -121,12 +142,11 @@ impl<'a> Bench<'a> {
         let changes = record.walk.as_ref().map_or(&[][..], |walk| &walk.areas);
         let gone = areas::gone(changes);
         self.programs.settle(&mut self.kernel, &gone);
-        self.operate(&record.operation, areas::mapped(changes));
-        self.programs.settle(&mut self.kernel, &gone);
-        for request in self.kernel.take_refused() {
-            self.notes.push(format!("the model opens an area of {} pages, the kernel does not", request.pages));
+        match (&record.operation, &record.walk) {
+            (Operation::ModuleLoad { name, errno: None }, Some(walk)) => self.load_module(name, walk),
+            (operation, _) => self.operate(operation, areas::mapped(changes)),
         }
-
+        self.programs.settle(&mut self.kernel, &gone);
         let now = record.counters.unwrap_or(self.counters);
         let counted = CounterMove::recorded(&self.counters, &now);
         self.counters = now;
@@ -134,8 +154,8 @@ impl<'a> Bench<'a> {
         let before = std::mem::replace(&mut self.modelled, self.kernel.map().counters(CounterView::Kernel));
         let moved = CounterMove::modelled(&before, &self.modelled, events);
         let walk = record.walk.as_ref();
-        let kernel = Movement::recorded(walk, counted);
-        let (model, one_line) = match walk {
+        let mut kernel = Movement::recorded(walk, counted);
+        let (mut model, one_line) = match walk {
             Some(walk) => {
                 let one_line = self.truth.one_line(walk, events);
                 self.truth.follow(walk);
@@ -143,7 +163,20 @@ impl<'a> Bench<'a> {
             }
             None => (Movement { counters: moved, ..Movement::default() }, Movement::default()),
         };
-        let view = StepView { step, record, kernel, model, one_line, notes: std::mem::take(&mut self.notes) };
+        let rivals_agree = (kernel.is_still(), kernel == one_line);
+        kernel.areas = std::mem::take(&mut self.unused);
+        model.areas = self.kernel.take_refused().iter().map(|request| request.pages).collect();
+        let view = StepView {
+            step,
+            record,
+            kernel,
+            model,
+            one_line,
+            rivals_agree,
+            calls: self.kernel.take_calls(),
+            notes: std::mem::take(&mut self.notes),
+            is_inferred: std::mem::take(&mut self.is_inferred),
+        };
         if !view.agrees() && walk.is_some() {
             // Later steps are judged by themselves, from where the kernel is.
             self.kernel.replace_map(self.truth.map().clone());
@@ -153,11 +186,6 @@ impl<'a> Bench<'a> {
     }
 
     fn operate(&mut self, operation: &'a Operation, new: Vec<NewArea>) {
-        match operation {
-            Operation::ModuleLoad { name, errno: None } => return self.load_module(name, new),
-            Operation::ModuleUnload { name, errno: None } => self.unload_module(name),
-            _ => {}
-        }
         let adopt = areas::is_unannounced(operation);
         let (foreign, own): (Vec<NewArea>, Vec<NewArea>) =
             new.into_iter().partition(|area| adopt && area.is_executable());
@@ -169,29 +197,47 @@ impl<'a> Bench<'a> {
             Operation::UnloadAll { .. } => self.programs.drop_all(true),
             Operation::TracedClose { file } => self.programs.drop_one(Key::File(*file)),
             Operation::TracedEnd => self.programs.drop_all(false),
+            Operation::ModuleUnload { name, errno: None } => self.unload_module(name),
             _ => {}
         }
-        foreign.into_iter().for_each(|area| self.programs.adopt(&mut self.kernel, area.given));
-        self.note_unused();
+        for area in foreign {
+            let read_only = area.is_read_only();
+            self.programs.adopt(&mut self.kernel, area.given, read_only);
+        }
+        if adopt {
+            // Whatever cannot be executed is nobody's business here.
+            let _ = self.kernel.take_unused();
+        }
+        self.collect_unused();
     }
 
-    fn load(&mut self, key: Key, image: Option<&crate::recording::Image>) {
+    fn load(&mut self, key: Key, image: Option<&Image>) {
         if let Some(image) = image {
             self.programs.load(&mut self.kernel, key, image);
         }
     }
 
-    fn load_module(&mut self, name: &'a str, new: Vec<NewArea>) {
+    fn load_module(&mut self, name: &'a str, walk: &Walk) {
         let id = self.modules.iter().position(|known| *known == name).unwrap_or(self.modules.len());
         if id == self.modules.len() {
             self.modules.push(name);
         }
-        let (load, given) = areas::module(id as u64, new, self.module_sizes.get(name).copied());
-        self.kernel.give(given);
-        // An area that is missing is noted with the others that were refused.
-        self.kernel.load_module(&load).ok();
+        let total = self.module_sizes.get(name).copied();
+        let mut module = NewModule::new(id as u64, areas::mapped(&walk.areas), total);
+        let hidden = areas::unexplained(&walk.split_2m, &walk.areas);
+        if !hidden.is_empty() {
+            self.is_inferred = true;
+            self.notes.push(format!(
+                "no area stands on the split blocks {hidden:?}: taken for pages of the module's initialisation, which are \
+                 freed before the walk"
+            ));
+        }
+        module.add_init_pages(&hidden);
+        self.kernel.give(module.given);
+        // An area that is missing shows among those that only the model has opened.
+        self.kernel.load_module(&module.load).ok();
         let _ = self.kernel.take_opened();
-        self.note_unused();
+        self.collect_unused();
     }
 
     fn unload_module(&mut self, name: &str) {
@@ -200,12 +246,9 @@ impl<'a> Bench<'a> {
         }
     }
 
-    fn note_unused(&mut self) {
-        for area in self.kernel.take_unused() {
-            let note =
-                format!("the kernel maps {} pages at {:#x} that the model does not ask for", area.pages, area.name);
-            self.notes.push(note);
-        }
+    /// Areas that the kernel has opened and the model has not.
+    fn collect_unused(&mut self) {
+        self.unused.extend(self.kernel.take_unused().iter().map(|area| area.pages));
     }
 
     /// Compares the whole direct map with the recorded one, and looks for images that were never freed.

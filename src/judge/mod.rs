@@ -9,6 +9,7 @@
 
 mod areas;
 mod boot;
+mod explain;
 mod mechanics;
 mod movement;
 mod placement;
@@ -17,17 +18,20 @@ mod prediction;
 mod programs;
 mod rivals;
 mod subject;
+#[cfg(test)]
+mod tests;
 mod traced;
 mod verdict;
 
 pub use boot::{BootVerdict, judge_boot};
+pub use explain::explain;
 pub use mechanics::{StepView, mechanics, mechanics_with};
 pub use movement::{CounterMove, Movement};
 pub use placement::{Placement, place, place_with};
 pub use prediction::{Curve, Prediction, RUNS, SAMPLES, Splits, is_close, predict, predict_with};
-pub use subject::{Fault, Subject, SubjectError};
+pub use subject::{Subject, SubjectError};
 pub use traced::{TracedPlaces, traced_places};
-pub use verdict::{Disagreement, Score, Scores, Verdict};
+pub use verdict::{Disagreement, Score, Scores, StepKind, Verdict};
 
 #[cfg(test)]
 mod testing {

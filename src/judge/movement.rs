@@ -72,6 +72,8 @@ pub struct Movement {
     pub perms: Vec<PermRun>,
     /// The counters.
     pub counters: CounterMove,
+    /// Pages of each area that only this side has opened.
+    pub areas: Vec<u64>,
 }
 
 fn numbers(list: &FrameList) -> Vec<u64> {
@@ -102,6 +104,7 @@ impl Movement {
             collapsed: walk.collapsed_2m.pages() + walk.collapsed_1g.pages(),
             perms,
             counters,
+            areas: Vec::new(),
         }
     }
 
@@ -114,10 +117,22 @@ impl Movement {
                 push(&mut perms, PermRun(moved.pfn.get(), 1, before, after));
             }
         }
-        Self { split_2m: changes.split_2m, split_1g: changes.split_1g, collapsed: 0, perms, counters }
+        Self {
+            split_2m: changes.split_2m,
+            split_1g: changes.split_1g,
+            collapsed: 0,
+            perms,
+            counters,
+            areas: Vec::new(),
+        }
     }
 
-    /// Whether anything changed.
+    /// Whether an entry was split or put together.
+    pub fn splits(&self) -> bool {
+        !self.split_2m.is_empty() || !self.split_1g.is_empty() || self.collapsed > 0
+    }
+
+    /// Whether nothing changed.
     pub fn is_still(&self) -> bool {
         *self == Self::default()
     }
@@ -137,7 +152,7 @@ fn list(f: &mut fmt::Formatter<'_>, what: &str, items: &[String]) -> fmt::Result
 }
 
 impl fmt::Display for Movement {
-    /// `splits 2 MiB block 2057; frame 1053373 rw to ro; DirectMap4k +2048 kB, DirectMap2M -2048 kB`.
+    /// `splits 2 MiB blocks 2057; permissions of frames 1053373 (1) rw to ro; DirectMap4k +2048 kB, DirectMap2M -2048 kB`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_still() {
             return f.write_str("nothing");
@@ -148,7 +163,7 @@ impl fmt::Display for Movement {
             if !splits.is_empty() {
                 next(f)?;
                 let items: Vec<String> = splits.iter().map(ToString::to_string).collect();
-                list(f, &format!("splits {} {size}:", splits.len()), &items)?;
+                list(f, &format!("splits {size}"), &items)?;
             }
         }
         if self.collapsed > 0 {
@@ -160,6 +175,11 @@ impl fmt::Display for Movement {
             let run = |PermRun(first, pages, before, after): &PermRun| format!("{first} ({pages}) {before} to {after}");
             let items: Vec<String> = self.perms.iter().map(run).collect();
             list(f, "permissions of frames", &items)?;
+        }
+        if !self.areas.is_empty() {
+            next(f)?;
+            let items: Vec<String> = self.areas.iter().map(|pages| format!("{pages} pages")).collect();
+            list(f, "opens areas of", &items)?;
         }
         let moves = [
             ("DirectMap4k", self.counters.direct_map_4k, " kB"),

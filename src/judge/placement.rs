@@ -191,13 +191,14 @@ impl Judge {
             let opened = self.places.take_opened();
             self.note_pack(slot, &opened);
             self.alive.entry(key).or_default().push(slot);
-            self.compare(step, record, slot, address, bytes);
+            self.compare(step, record, slot, opened.last().copied(), (address, bytes));
             self.compare_areas(step, record, &opened);
         }
     }
 
-    fn compare(&mut self, step: u32, record: &Record, slot: Slot, address: u64, bytes: u64) {
-        let Some(placed) = self.placed(slot, address) else { return };
+    fn compare(&mut self, step: u32, record: &Record, slot: Slot, opened: Option<AreaId>, code: (u64, u64)) {
+        let (address, bytes) = code;
+        let Some(placed) = self.placed(slot, opened, address) else { return };
         let behind = self.last.map(|last| {
             let start = last.room.end + if last.in_pack { 0 } else { PAGE_BYTES };
             Room { start, end: start + (placed.room.end - placed.room.start) }
@@ -212,13 +213,13 @@ impl Judge {
         }
     }
 
-    /// The room of an image; an image at `address` tells where the range starts, if nothing else does.
-    fn placed(&mut self, slot: Slot, address: u64) -> Option<Placed> {
+    /// The room of an image, which is all of the opened area unless it stands in a pack; an image at `address` tells where the range starts, if nothing else does.
+    fn placed(&mut self, slot: Slot, opened: Option<AreaId>, address: u64) -> Option<Placed> {
         let (area, first, bytes) = match slot.chunk() {
             Some((pack, chunk)) => {
                 (*self.packs.get(&pack)?, u64::from(chunk) * CHUNK_BYTES, slot.image().chunks() * CHUNK_BYTES)
             }
-            None => (slot.own_area()?, 0, 0),
+            None => (opened?, 0, 0),
         };
         let place = self.places.place(area)?;
         let bytes = if bytes == 0 { place.pages * PAGE_BYTES } else { bytes };
@@ -268,7 +269,6 @@ impl Judge {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::judge::Fault;
     use crate::judge::testing::{every_recording, recording};
     use crate::text_alloc::Policy;
 
@@ -288,7 +288,7 @@ mod tests {
         let recording = recording("debian/6.1.192/E3-n3000-4096M");
         let subject = Subject::of(&recording.header).unwrap();
         for policy in [Policy::PerProg, Policy::Pack4k, Policy::ExecmemRox] {
-            let verdict = place_with(&recording, &subject.with(Fault::Policy(policy)));
+            let verdict = place_with(&recording, &Subject { policy, ..subject });
             assert!(!verdict.agrees() && verdict.first.is_some(), "{policy:?}");
         }
         // Putting images one behind the other is right until a pack is full.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::text_alloc::{AreaId, AreaRequest, Areas, Backing, GiveBack, NoText, TextPerms};
+use crate::text_alloc::{AreaId, AreaRequest, Areas, Backing, GiveBack, NoText, PieceId, TextPerms};
 use crate::units::PAGES_PER_2M;
 
 /// An area: its first page, counted from the start of the range, and its pages. An unmapped page follows.
@@ -100,15 +100,16 @@ impl Areas for Places {
         }
     }
 
-    /// Each piece that BPF asks for is a whole area of the cache.
-    fn open_rox(&mut self, pages: u64) -> Result<AreaId, NoText> {
+    /// Each piece that BPF asks for is a whole area of the cache, and has its number.
+    fn open_rox(&mut self, pages: u64) -> Result<PieceId, NoText> {
         let pages = pages.next_multiple_of(PAGES_PER_2M);
         let area = self.open(AreaRequest { pages, backing: Backing::Huge, reset_on_free: false })?;
         self.protect(area, pages, TextPerms::Rox);
-        Ok(area)
+        Ok(PieceId(area.0))
     }
 
-    fn close_rox(&mut self, area: AreaId) {
+    fn close_rox(&mut self, piece: PieceId) {
+        let area = AreaId(piece.0);
         self.protect(area, 0, TextPerms::Rw);
         self.close(area, GiveBack::Release);
     }

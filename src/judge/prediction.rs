@@ -218,7 +218,6 @@ fn run_once(recording: &Recording, subject: &Subject, run: u32) -> Result<Curve,
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::judge::Fault;
     use crate::judge::testing::recording;
     use crate::text_alloc::Policy;
 
@@ -249,7 +248,7 @@ mod tests {
         let recording = recording("debian/6.1.192/E6-4096M");
         let subject = Subject::of(&recording.header).unwrap();
         for policy in [Policy::Pack2m, Policy::PackContig, Policy::ExecmemRox] {
-            let prediction = predict_with(&recording, &subject.with(Fault::Policy(policy)));
+            let prediction = predict_with(&recording, &Subject { policy, ..subject });
             assert!(!prediction.agrees(), "{policy:?}: {prediction}");
         }
     }

@@ -123,9 +123,9 @@ impl Programs {
     }
 
     /// Takes over an area that nobody asked for.
-    pub(super) fn adopt(&mut self, kernel: &mut GivenKernel, area: GivenArea) {
+    pub(super) fn adopt(&mut self, kernel: &mut GivenKernel, area: GivenArea, read_only: bool) {
         let name = area.name;
-        if let Ok(foreign) = kernel.adopt(area) {
+        if let Ok(foreign) = kernel.adopt(area, read_only) {
             let _ = kernel.take_opened();
             self.foreign.push((name, foreign));
         }

@@ -4,7 +4,7 @@ use thiserror::Error;
 
 use crate::kernel::Release;
 use crate::recording::Header;
-use crate::text_alloc::{GiveBack, Policy, PolicyOptions, TextAllocator};
+use crate::text_alloc::{HugeGiveBack, Policy, PolicyOptions, TextAllocator};
 
 /// The model's counterpart of a recorded kernel.
 #[derive(Clone, Copy, Debug)]
@@ -21,15 +21,6 @@ pub struct Subject {
     pub nodes: u64,
 }
 
-/// A way to make the model wrong on purpose, to see whether the judge notices.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// Programs live where another release puts them.
-    Policy(Policy),
-    /// The kernel is another release.
-    Release(&'static str),
-}
-
 /// A recorded kernel that the model knows nothing of.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("the kernel `{kernel}` (release `{release}`) is none that fragsim has a model of")]
@@ -38,16 +29,15 @@ pub struct SubjectError {
     release: String,
 }
 
-/// The patched kernels: the name of the variant, its text allocator, how packs of huge pages go back, and the release
-/// that the tree is.
-const VARIANTS: [(&str, Policy, GiveBack); 7] = [
-    ("G0", Policy::PerProg, GiveBack::Release),
-    ("G1", Policy::Pack2m, GiveBack::Blocks),
-    ("G1split", Policy::Pack2m, GiveBack::Pages),
-    ("G1fix", Policy::Pack2mFixed, GiveBack::Pages),
-    ("G2", Policy::Pack4k, GiveBack::Release),
-    ("G3", Policy::PackVmalloc, GiveBack::Release),
-    ("G3-unpatched", Policy::PackVmalloc, GiveBack::Release),
+/// The patched kernels: the name of the variant, its text allocator, and how packs of huge pages go back.
+const VARIANTS: [(&str, Policy, HugeGiveBack); 7] = [
+    ("G0", Policy::PerProg, HugeGiveBack::Block),
+    ("G1", Policy::Pack2m, HugeGiveBack::Block),
+    ("G1split", Policy::Pack2m, HugeGiveBack::Pages),
+    ("G1fix", Policy::Pack2mFixed, HugeGiveBack::Pages),
+    ("G2", Policy::Pack4k, HugeGiveBack::Block),
+    ("G3", Policy::PackVmalloc, HugeGiveBack::Block),
+    ("G3-unpatched", Policy::PackVmalloc, HugeGiveBack::Block),
 ];
 
 /// Major and minor version at the start of a release name.
@@ -78,18 +68,6 @@ impl Subject {
             subject.options = PolicyOptions { invalidate: true, give_back };
         }
         Ok(subject)
-    }
-
-    /// The same with a fault.
-    #[must_use]
-    pub fn with(self, fault: Fault) -> Self {
-        match fault {
-            Fault::Policy(policy) => Self { policy, ..self },
-            Fault::Release(name) => {
-                let release = Release::named(name).expect("the fault names a release that there is");
-                Self { release, policy: release.policy, ..self }
-            }
-        }
     }
 
     /// A new text allocator of its kind.

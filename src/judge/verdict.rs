@@ -38,14 +38,30 @@ pub struct Scores {
     pub all: Score,
     /// Steps in which the kernel's direct map or the model's changed.
     pub changed: Score,
+    /// Steps in which an entry of the kernel's direct map or the model's split.
+    pub splitting: Score,
+}
+
+/// What kind of step is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StepKind {
+    /// Nothing changed.
+    Still,
+    /// Permissions or counters changed.
+    Changing,
+    /// An entry was split.
+    Splitting,
 }
 
 impl Scores {
     /// Counts a step.
-    pub fn count(&mut self, agrees: bool, changed: bool) {
+    pub fn count(&mut self, agrees: bool, kind: StepKind) {
         self.all.count(agrees);
-        if changed {
+        if kind >= StepKind::Changing {
             self.changed.count(agrees);
+        }
+        if kind >= StepKind::Splitting {
+            self.splitting.count(agrees);
         }
     }
 }
@@ -54,6 +70,7 @@ impl std::ops::AddAssign for Scores {
     fn add_assign(&mut self, other: Self) {
         self.all += other.all;
         self.changed += other.changed;
+        self.splitting += other.splitting;
     }
 }
 
@@ -75,12 +92,17 @@ pub struct Disagreement {
 pub struct Verdict {
     /// The recorded kernel.
     pub kernel: String,
+    /// The experiment, such as `E3`.
+    pub experiment: String,
     /// The recording's name: experiment, variant, memory.
     pub name: String,
     /// The direct map at boot.
     pub boot: BootVerdict,
     /// The model.
     pub model: Scores,
+    /// Steps in which the model was told where pages stood that no walk has seen, because something broke there: those of
+    /// a module's initialisation, which are freed before the walk.
+    pub inferred: u64,
     /// A model that never changes anything.
     pub null: Scores,
     /// A model that is told every change of permissions, and splits the large entries that one covers in part.

@@ -9,7 +9,7 @@ use super::machine::{Area, Frames, Machine, Mapping};
 use super::modules::ModuleTable;
 use super::release::Release;
 use super::users::MemoryUsers;
-use crate::direct_map::{DirectMap, Perms};
+use crate::direct_map::{DirectMap, PermChange, Perms, Walk};
 use crate::memory::{Memory, MemoryLayout, MemorySetup, StartState};
 use crate::rng::{Component, Stream};
 use crate::text_alloc::{AreaRequest, Areas, Backing, GiveBack, ImageBytes, NoText, Slot, TextAllocator, TextPerms};
@@ -35,6 +35,7 @@ pub(super) struct Given {
     waiting: Vec<GivenArea>,
     opened: Vec<u64>,
     refused: Vec<AreaRequest>,
+    calls: Vec<MapCall>,
     /// What mapped the frames that were changed: size and permissions before the first change.
     before: FxHashMap<Pfn, (PageSize, Perms)>,
 }
@@ -54,14 +55,29 @@ impl Given {
         Ok(Area { frames: Frames::many(&pieces), mapping, reset_on_free: request.reset_on_free, table: None })
     }
 
-    /// Remembers what maps these frames, unless that is known.
-    pub(super) fn note(&mut self, map: &DirectMap, run: PfnRange) {
+    /// Remembers a call, and what maps its frames unless that is known.
+    pub(super) fn note(&mut self, map: &DirectMap, run: PfnRange, change: PermChange, walk: Walk) {
+        match self.calls.last_mut() {
+            Some(call) if (call.change, call.walk) == (change, walk) => call.runs.push(run),
+            _ => self.calls.push(MapCall { change, walk, runs: vec![run] }),
+        }
         for pfn in run.iter() {
             if let Some(leaf) = map.leaf_at(pfn) {
                 self.before.entry(pfn).or_insert((leaf.size, leaf.perms));
             }
         }
     }
+}
+
+/// A change of permissions that the kernel asked of the direct map; calls of one kind in a row are one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MapCall {
+    /// What was to change.
+    pub change: PermChange,
+    /// In what steps.
+    pub walk: Walk,
+    /// The frames, in the order of the calls.
+    pub runs: Vec<PfnRange>,
 }
 
 /// A run in pieces of at most this many pages.
@@ -158,6 +174,11 @@ impl GivenKernel {
         std::mem::take(&mut self.given().refused)
     }
 
+    /// The calls that changed the direct map, or tried to, since this was last asked.
+    pub fn take_calls(&mut self) -> Vec<MapCall> {
+        std::mem::take(&mut self.given().calls)
+    }
+
     /// What became of the direct map since this was last asked.
     pub fn take_changes(&mut self) -> MapChanges {
         let before = std::mem::take(&mut self.given().before);
@@ -207,13 +228,18 @@ impl GivenKernel {
         self.modules.unload(&mut self.machine, id);
     }
 
-    /// Makes one of the waiting areas executable memory of its own, as every release does for whatever is not a program
-    /// of the trace; returns what [`GivenKernel::drop_foreign`] takes.
-    pub fn adopt(&mut self, area: GivenArea) -> Result<ForeignArea, NoText> {
+    /// Opens an area of executable memory for somebody who is not part of the trace, made read-only if `read_only`, as
+    /// every release does; returns what [`GivenKernel::drop_foreign`] takes.
+    ///
+    /// # Errors
+    /// Never: the area is the one given.
+    pub fn adopt(&mut self, area: GivenArea, read_only: bool) -> Result<ForeignArea, NoText> {
         let pages = area.pages;
         self.given().waiting.insert(0, area);
         let id = self.machine.open(AreaRequest { pages, backing: Backing::Huge, reset_on_free: true })?;
-        self.machine.protect(id, pages, TextPerms::Rox);
+        if read_only {
+            self.machine.protect(id, pages, TextPerms::Rox);
+        }
         Ok(ForeignArea(id))
     }
 
@@ -238,9 +264,9 @@ impl GivenKernel {
 #[derive(Debug)]
 pub struct ForeignArea(crate::text_alloc::AreaId);
 
-/// The smallest memory there is; nothing is taken from it.
+/// Some memory; nothing is taken from it.
 fn unused_memory(release: &Release) -> Memory {
-    let layout = MemoryLayout::q35(Bytes::new(64 << 20)).expect("64 MiB are enough for a layout");
+    let layout = MemoryLayout::q35(Bytes::new(1 << 30)).expect("1 GiB is enough for a host");
     let setup = MemorySetup {
         layout: &layout,
         reserved: &[],

@@ -7,7 +7,7 @@ use super::users::MemoryUsers;
 use super::virtual_range::VirtualRange;
 use crate::direct_map::{CallEnd, Change, CpaEra, DirectMap, Flushes, PermChange, Walk};
 use crate::memory::{Memory, MigrateType};
-use crate::text_alloc::{AreaId, AreaRequest, Areas, Backing, GiveBack, NoText, TextPerms};
+use crate::text_alloc::{AreaId, AreaRequest, Areas, Backing, GiveBack, NoText, PieceId, TextPerms};
 use crate::units::{Order, PAGES_PER_2M, PfnRange};
 
 /// How an area is mapped in its own virtual range.
@@ -109,7 +109,7 @@ impl Machine {
     #[inline]
     pub(super) fn change(&mut self, run: PfnRange, change: PermChange, walk: Walk) -> Change {
         if let Some(given) = &mut self.given {
-            given.note(&self.map, run);
+            given.note(&self.map, run, change, walk);
             return self.map.change(run, change, walk);
         }
         let done = self.map.change(run, change, walk);
@@ -307,13 +307,13 @@ impl Areas for Machine {
         self.free_table(area.table);
     }
 
-    fn open_rox(&mut self, pages: u64) -> Result<AreaId, NoText> {
+    fn open_rox(&mut self, pages: u64) -> Result<PieceId, NoText> {
         RoxCache::take(self, pages)
     }
 
-    fn close_rox(&mut self, area: AreaId) {
+    fn close_rox(&mut self, piece: PieceId) {
         // BPF lives in the cache since 7.3, whatever release the host is otherwise.
-        RoxCache::give(self, area, TrapFill::ThroughMapping);
+        RoxCache::give(self, piece, TrapFill::ThroughMapping);
     }
 
     fn possible_nodes(&self) -> u64 {

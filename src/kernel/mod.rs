@@ -22,7 +22,7 @@ use rustc_hash::FxHashMap;
 
 pub(crate) use boot::BOOT_PROGRAM;
 pub use boot::HostSetup;
-pub use given::{ForeignArea, GivenArea, GivenKernel, MapChanges, PermMove};
+pub use given::{ForeignArea, GivenArea, GivenKernel, MapCall, MapChanges, PermMove};
 pub use program::Program;
 pub use release::{
     FlowPasses, Frees, Modules, PageEra, Release, Trampolines, TrapFill, VerifierSizes, Vmalloc, release_names,

@@ -5,7 +5,7 @@ use rustc_hash::FxHashMap;
 use super::machine::Machine;
 use super::release::Modules;
 use super::rox_cache::RoxCache;
-use crate::text_alloc::{AreaId, AreaRequest, Areas, Backing, GiveBack, NoText, TextPerms};
+use crate::text_alloc::{AreaId, AreaRequest, Areas, Backing, GiveBack, NoText, PieceId, TextPerms};
 use crate::trace::ModuleLoad;
 use crate::units::Bytes;
 
@@ -14,7 +14,7 @@ use crate::units::Bytes;
 struct Module {
     areas: Vec<AreaId>,
     /// Text inside the read-only executable cache.
-    cached_text: Option<AreaId>,
+    cached_text: Option<PieceId>,
 }
 
 /// Modules that are loaded, by their number in the trace.
@@ -147,7 +147,7 @@ fn open_types(machine: &mut Machine, load: &ModuleLoad) -> Result<(Module, Modul
 }
 
 /// A piece of the read-only executable cache, writable while the module is prepared (`execmem_alloc_rw@6.15`).
-fn open_cached(machine: &mut Machine, pages: u64) -> Result<AreaId, NoText> {
+fn open_cached(machine: &mut Machine, pages: u64) -> Result<PieceId, NoText> {
     let piece = machine.open_rox(pages)?;
     RoxCache::make_writable(machine, piece);
     Ok(piece)

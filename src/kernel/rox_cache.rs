@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::machine::Machine;
 use super::release::TrapFill;
-use crate::text_alloc::{AreaId, AreaRequest, Areas, Backing, GiveBack, NoText, TextPerms};
+use crate::text_alloc::{AreaId, AreaRequest, Areas, Backing, GiveBack, NoText, PieceId, TextPerms};
 use crate::units::PAGES_PER_2M;
 
 /// A virtual address inside the module range, in pages from its start.
@@ -34,7 +34,7 @@ pub(super) struct RoxCache {
 
 impl RoxCache {
     /// Takes a piece of this many pages; grows the cache if there is none (`execmem_cache_alloc`).
-    pub(super) fn take(machine: &mut Machine, pages: u64) -> Result<AreaId, NoText> {
+    pub(super) fn take(machine: &mut Machine, pages: u64) -> Result<PieceId, NoText> {
         let fits =
             |cache: &Self| cache.free.iter().find(|(_, free)| **free >= pages).map(|(start, free)| (*start, *free));
         let (start, free) = match fits(&machine.rox) {
@@ -47,7 +47,7 @@ impl RoxCache {
             cache.free.insert(start + pages, free - pages);
         }
         let piece = Some(Piece { start, pages });
-        Ok(AreaId(match cache.free_ids.pop() {
+        Ok(PieceId(match cache.free_ids.pop() {
             Some(id) => {
                 cache.pieces[id as usize] = piece;
                 id
@@ -83,17 +83,17 @@ impl RoxCache {
     }
 
     /// Makes a piece writable, as a module's text is while it is loaded (`execmem_alloc_rw@6.15`).
-    pub(super) fn make_writable(machine: &mut Machine, piece: AreaId) {
+    pub(super) fn make_writable(machine: &mut Machine, piece: PieceId) {
         machine.rox_protect(piece, TextPerms::Rw);
     }
 
     /// Makes a piece read-only and executable again (`execmem_restore_rox`).
-    pub(super) fn restore(machine: &mut Machine, piece: AreaId) {
+    pub(super) fn restore(machine: &mut Machine, piece: PieceId) {
         machine.rox_protect(piece, TextPerms::Rox);
     }
 
     /// Gives a piece back (`execmem_cache_free`), and its area too if all of it is free now (`execmem_cache_clean`).
-    pub(super) fn give(machine: &mut Machine, id: AreaId, fill: TrapFill) {
+    pub(super) fn give(machine: &mut Machine, id: PieceId, fill: TrapFill) {
         if fill == TrapFill::ThroughMapping {
             Self::make_writable(machine, id);
             Self::restore(machine, id);
@@ -135,7 +135,7 @@ impl RoxCache {
     }
 
     /// Where a piece lies: its area, the first page inside it, and its pages.
-    fn locate(&self, piece: AreaId) -> (AreaId, u64, u64) {
+    fn locate(&self, piece: PieceId) -> (AreaId, u64, u64) {
         let piece = self.pieces[piece.0 as usize].as_ref().expect("a piece is used only while it is out");
         let (area_start, (area, _)) = self.area_of(piece.start);
         (area, piece.start - area_start, piece.pages)
@@ -143,7 +143,7 @@ impl RoxCache {
 }
 
 impl Machine {
-    fn rox_protect(&mut self, piece: AreaId, perms: TextPerms) {
+    fn rox_protect(&mut self, piece: PieceId, perms: TextPerms) {
         let (area, first, pages) = self.rox.locate(piece);
         self.protect_part(area, first, pages, perms);
     }

@@ -8,9 +8,12 @@ pub(super) const FOUR_GIB: u64 = 1 << 20;
 pub(super) const SIXTEEN_MIB: u64 = 1 << 12;
 /// Frames of the largest machine: 64 TiB, what the direct map of 4-level page tables holds.
 const MAX_FRAMES: u64 = 1 << 34;
-/// Frames of the smallest machine that makes sense, 32 MiB: a kernel image of 34 MiB needs more, tests may use less
-/// RAM.
-const MIN_FRAMES: u64 = 1 << 13;
+/// Least memory of a machine, and of each of its nodes: one section of the sparse memory model. With less, the kernel
+/// image (34 MiB from 16 MiB up), what boot allocates (25 MB) and the reservations at the top of a node get into each
+/// other's way, so that less memory could hold more programs.
+pub const MIN_MEMORY: Bytes = Bytes::new(128 << 20);
+/// The same in frames.
+const MIN_FRAMES: u64 = MIN_MEMORY.get() / PAGE_BYTES;
 /// First frame of the legacy hole: RAM ends at 0x9fc00, in the middle of frame 159.
 const LEGACY_HOLE_START: u64 = 159;
 /// First frame after the legacy hole, 1 MiB.
@@ -75,7 +78,7 @@ pub enum LayoutError {
         end: u64,
     },
     /// The machine has too little memory for a kernel.
-    #[error("{bytes} bytes of RAM are not enough for a kernel: at least 32 MiB are needed")]
+    #[error("{bytes} bytes of RAM are not enough for a kernel: at least 128 MiB are needed")]
     TooSmall {
         /// Bytes asked for.
         bytes: u64,
@@ -88,7 +91,7 @@ pub enum LayoutError {
     },
     /// The node count cannot be used.
     #[error(
-        "{nodes} nodes cannot share {pages} pages of RAM: each node needs at least 32 MiB, and at most 1024 nodes exist"
+        "{nodes} nodes cannot share {pages} pages of RAM: each node needs at least 128 MiB, and at most 1024 nodes exist"
     )]
     Nodes {
         /// Nodes asked for.
@@ -112,7 +115,7 @@ impl MemoryLayout {
     /// and the rest from 4 GiB up; the legacy hole below 1 MiB; ACPI tables at the top of low RAM.
     ///
     /// # Errors
-    /// If the memory is less than 32 MiB or more than the direct map holds.
+    /// If the memory is less than [`MIN_MEMORY`] or more than the direct map holds.
     pub fn q35(memory: Bytes) -> Result<Self, LayoutError> {
         let pages = checked_pages(memory)?;
         let low = if pages < Q35_LOW_ALL { pages } else { LOW_RAM };
@@ -255,8 +258,10 @@ mod tests {
         assert!(matches!(error(vec![range(0, 0, 9), range(0, 8, 12)]), LayoutError::Overlap { index: 1, .. }));
         assert!(matches!(error(vec![range(0, 0, (1 << 34) + 1)]), LayoutError::TooLarge { index: 0, .. }));
         assert_eq!(error(vec![range(1, 0, 9)]), LayoutError::NodeGap { node: 0 });
-        assert!(matches!(MemoryLayout::q35(Bytes::new(4096)), Err(LayoutError::TooSmall { .. })));
+        assert!(matches!(MemoryLayout::q35(Bytes::new((128 << 20) - 4096)), Err(LayoutError::TooSmall { .. })));
         assert!(matches!(MemoryLayout::q35(Bytes::new(1 << 63)), Err(LayoutError::MemoryTooLarge { .. })));
         assert!(matches!(MemoryLayout::server(Bytes::new(GIB), 0), Err(LayoutError::Nodes { .. })));
+        assert!(MemoryLayout::q35(MIN_MEMORY).is_ok() && MemoryLayout::server(Bytes::new(GIB), 8).is_ok());
+        assert!(matches!(MemoryLayout::server(Bytes::new(GIB), 9), Err(LayoutError::Nodes { .. })));
     }
 }

@@ -16,6 +16,9 @@ mod operation;
 mod reader;
 mod record;
 mod seen;
+mod shipped;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 pub use collect::collect;
@@ -25,4 +28,5 @@ pub use operation::{Image, LayoutRange, LayoutTime, Load, Operation, ProgramSeen
 pub use reader::{RecordingReader, is_recording_name};
 pub use record::{AreaChange, Counters, Header, Label, PermRun, Record, Recording, Totals, Walk};
 pub use seen::{AreaMapping, EntrySize, Seen};
+pub use shipped::{SHIPPED, Shipped};
 pub use writer::write;

@@ -8,7 +8,7 @@ use crate::units::{SimDuration, SimTime};
 pub enum Sampling {
     /// Between this many points and twice as many, if that many moments are told apart in the trace.
     Points(u32),
-    /// One point per interval in which something happened; where that would be more than 200,000, the interval doubles.
+    /// One point per interval in which something happened; where that would be more than 20,000, the interval doubles.
     Every(SimDuration),
 }
 
@@ -21,8 +21,8 @@ pub struct Sample {
     pub seen: Observation,
 }
 
-/// Samples that are kept at most.
-const MOST_SAMPLES: usize = 200_000;
+/// Samples that are kept at most, start and end not counted: a few MB of result for each allocator.
+const MOST_SAMPLES: usize = 20_000;
 
 /// Collects the start, then one sample per interval: the last state in it.
 ///
@@ -131,6 +131,16 @@ mod tests {
     fn a_fixed_interval_keeps_the_last_state_in_it() {
         let every = Sampling::Every(SimDuration::from_nanos(10));
         assert_eq!(samples(every, &[1, 2, 9, 10, 35, 36]), [(0, 0), (9, 3), (10, 4), (36, 6)]);
+    }
+
+    #[test]
+    fn a_fixed_interval_that_is_too_short_is_doubled() {
+        let times: Vec<u64> = (1..100_000).collect();
+        let got = samples(Sampling::Every(SimDuration::from_nanos(1)), &times);
+        assert!((MOST_SAMPLES / 2..=MOST_SAMPLES + 1).contains(&got.len()), "{}", got.len());
+        assert_eq!((got[0], got[got.len() - 1]), ((0, 0), (99_999, 99_999)));
+        // From 1 ns to 8 ns.
+        assert_eq!((got[1], got[2]), ((7, 7), (15, 15)));
     }
 
     #[test]

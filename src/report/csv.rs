@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use super::Exporter;
-use crate::result::{Outcome, ResultDoc, Run};
+use crate::result::{Metric, Outcome, ResultDoc, Run};
 
 pub(super) struct Csv;
 
@@ -26,9 +26,9 @@ pub(super) fn line<'a>(values: impl IntoIterator<Item = &'a str>) -> String {
 
 impl Exporter for Csv {
     fn export(&self, result: &ResultDoc, out: &mut dyn Write) -> io::Result<()> {
-        let runs: Vec<Vec<(String, u64)>> = result.runs.iter().map(Run::metrics).collect();
+        let runs: Vec<Vec<Metric>> = result.runs.iter().map(Run::metrics).collect();
         // Runs on different kernels may have different counters.
-        let names: BTreeSet<&str> = runs.iter().flatten().map(|(name, _)| name.as_str()).collect();
+        let names: BTreeSet<&str> = runs.iter().flatten().map(|metric| metric.name.as_str()).collect();
         let fixed = ["scenario", "allocator", "policy", "kernel", "seed", "outcome"];
         out.write_all(line(fixed.into_iter().chain(names.iter().copied())).as_bytes())?;
         for (run, metrics) in result.runs.iter().zip(&runs) {
@@ -39,8 +39,8 @@ impl Exporter for Csv {
             let seed = run.seed.to_string();
             let values: Vec<String> = names
                 .iter()
-                .map(|name| metrics.iter().find(|(metric, _)| metric == name))
-                .map(|metric| metric.map_or_else(String::new, |(_, value)| value.to_string()))
+                .map(|name| metrics.iter().find(|metric| metric.name == *name))
+                .map(|metric| metric.map_or_else(String::new, |metric| metric.value.to_string()))
                 .collect();
             let fixed = [&result.scenario.name, &run.allocator, &run.policy, &run.kernel, &seed, outcome];
             out.write_all(line(fixed.into_iter().chain(values.iter().map(String::as_str))).as_bytes())?;

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::counters::{Counters, LEVEL2_SPLITS, LEVEL3_SPLITS};
 use super::series::Sample;
 use super::text::TextReport;
+use crate::units::Seeds;
 
 /// The version of the result format that this fragsim reads and writes.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -37,7 +38,9 @@ pub struct ScenarioStamp {
     pub hash: String,
     /// XXH3-128 of the trace's contents after decompression, in hexadecimal; empty for a generated trace.
     pub trace_hash: String,
-    /// The scenario with every default written down, as `fragsim schema scenario` describes it.
+    /// The seeds of the runs, such as `1..30`.
+    pub seeds: Seeds,
+    /// The scenario with every default written down, as `fragsim schema scenario` describes it; `seed` is the first.
     pub resolved: Value,
 }
 
@@ -60,7 +63,7 @@ pub struct Run {
     pub counters: Counters,
     /// What became of executable memory.
     pub text: TextReport,
-    /// Samples in the order of time; the first is the start, the last the end.
+    /// Samples in the order of time; the first is the start, the last the end. Baselines have none.
     pub series: Vec<Sample>,
 }
 
@@ -86,6 +89,29 @@ impl ResultDoc {
     pub fn new(scenario: ScenarioStamp, runs: Vec<Run>) -> Self {
         Self { schema_version: SCHEMA_VERSION, fragsim: env!("CARGO_PKG_VERSION").to_owned(), scenario, runs }
     }
+
+    /// The same result as a baseline to compare with later: without the series, which are most of its bytes.
+    #[must_use]
+    pub fn into_baseline(mut self) -> Self {
+        self.runs.iter_mut().for_each(|run| run.series.clear());
+        self
+    }
+
+    /// Whether there is more than one seed.
+    pub fn has_seeds(&self) -> bool {
+        self.runs.iter().any(|run| run.seed != self.runs[0].seed)
+    }
+
+    /// The allocators of the runs, in their order, each once.
+    pub fn allocators(&self) -> Vec<&str> {
+        let mut allocators: Vec<&str> = Vec::new();
+        for run in &self.runs {
+            if !allocators.contains(&run.allocator.as_str()) {
+                allocators.push(&run.allocator);
+            }
+        }
+        allocators
+    }
 }
 
 impl Run {
@@ -93,20 +119,6 @@ impl Run {
     pub fn growth(&self, counter: &str) -> Option<u64> {
         let end = self.counters.get(counter)?;
         Some(end.saturating_sub(self.start.get(counter).unwrap_or(0)))
-    }
-
-    /// Every number of the run by name: `start.MemFree`, `counters.DirectMap4k`, `text.packs_created`.
-    pub fn metrics(&self) -> Vec<(String, u64)> {
-        let counters = |part: &str, counters: &Counters| -> Vec<(String, u64)> {
-            counters.iter().map(|(name, value)| (format!("{part}.{name}"), value)).collect()
-        };
-        let mut metrics = counters("counters", &self.counters);
-        metrics.extend(counters("start", &self.start));
-        if let Ok(Value::Object(text)) = serde_json::to_value(self.text) {
-            metrics
-                .extend(text.into_iter().filter_map(|(name, value)| Some((format!("text.{name}"), value.as_u64()?))));
-        }
-        metrics
     }
 
     /// How many large pages the replay split: of 2 MiB, and of 1 GiB.

@@ -4,6 +4,7 @@ use super::counters::{
     Counters, DIRECT_MAP_1G, DIRECT_MAP_2M, DIRECT_MAP_4K, FLUSH_TLB_ALL, LEVEL2_SPLITS, LEVEL3_SPLITS, MEM_FREE,
 };
 use super::{Outcome, ResultDoc, Run, Sample, ScenarioStamp, TextReport};
+use crate::units::Seeds;
 
 /// Counters of a host with 64 GiB after so many splits of 2 MiB and of 1 GiB pages.
 pub fn counters(level2: u64, level3: u64, flushes: u64) -> Counters {
@@ -41,6 +42,7 @@ pub fn result(runs: Vec<Run>) -> ResultDoc {
         comment: Some("made by hand".to_owned()),
         hash: "0".repeat(32),
         trace_hash: "f".repeat(32),
+        seeds: Seeds::of(runs.iter().map(|run| run.seed)).unwrap_or(Seeds::one(1)),
         resolved: serde_json::json!({"machine": {"memory": "64GiB"}, "trace": {"file": "t.jsonl"}}),
     };
     ResultDoc { fragsim: "0.1.0".to_owned(), ..ResultDoc::new(scenario, runs) }

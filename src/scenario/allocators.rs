@@ -8,18 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::names::{KernelName, POLICY_NAMES, PolicyName};
 use crate::kernel::Release;
-use crate::text_alloc::Policy;
-
-/// How `pack-2m` hands the memory of an empty pack back to the page allocator.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum GiveBack {
-    /// As one block of 2 MiB, as 5.18-rc1 did.
-    #[default]
-    Block,
-    /// Page by page, as vmalloc has done since; the block may never come together again.
-    Pages,
-}
+use crate::text_alloc::{HugeGiveBack, Policy};
 
 /// One entry of `allocators`: the name of a policy, or an object.
 ///
@@ -40,7 +29,7 @@ pub struct AllocatorEntry {
     pub invalidate: Option<bool>,
     /// How the memory of an empty pack goes back; `pack-2m` and `pack-2m-fixed` only.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub give_back: Option<GiveBack>,
+    pub give_back: Option<HugeGiveBack>,
 }
 
 /// One allocator with everything that a replay needs to know about it.
@@ -55,7 +44,7 @@ pub struct AllocatorRun {
     /// Whether freed text is overwritten with trapping instructions.
     pub invalidate: bool,
     /// How the memory of an empty huge pack goes back.
-    pub give_back: GiveBack,
+    pub give_back: HugeGiveBack,
 }
 
 impl AllocatorEntry {
@@ -131,8 +120,8 @@ struct EntryObject {
     invalidate: Option<bool>,
     /// How the memory of an empty pack goes back; `pack-2m` and `pack-2m-fixed` only. Default: `block`.
     #[serde(default)]
-    #[schemars(with = "GiveBack")]
-    give_back: Option<GiveBack>,
+    #[schemars(with = "HugeGiveBack")]
+    give_back: Option<HugeGiveBack>,
 }
 
 struct EntryVisitor;
@@ -195,13 +184,13 @@ mod tests {
             (plain.label.as_str(), plain.policy, plain.kernel.name),
             ("pack-2m", Policy::Pack2m, Release::DEFAULT)
         );
-        assert_eq!((plain.invalidate, plain.give_back), (true, GiveBack::Block));
+        assert_eq!((plain.invalidate, plain.give_back), (true, HugeGiveBack::Block));
         let preset = run(r#"{"kernel": "5.17"}"#);
         assert_eq!((preset.label.as_str(), preset.policy, preset.kernel.name), ("5.17", Policy::PerProg, "5.17"));
         let full = r#"{"policy":"pack-2m","kernel":"5.18","label":"stale","invalidate":false,"give_back":"pages"}"#;
         let full = run(full);
         assert_eq!((full.label.as_str(), full.policy, full.kernel.name), ("stale", Policy::Pack2m, "5.18"));
-        assert_eq!((full.invalidate, full.give_back), (false, GiveBack::Pages));
+        assert_eq!((full.invalidate, full.give_back), (false, HugeGiveBack::Pages));
     }
 
     #[test]

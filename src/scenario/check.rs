@@ -4,11 +4,12 @@ use super::allocators::{AllocatorEntry, has_huge_packs, has_packs};
 use super::contract::{Sampling, Scenario, TraceSource};
 use super::machine::{Aged, Layout, Machine, MemoryRange, StartState};
 use crate::json::{Complaint, JsonPath};
+use crate::memory::layout;
 use crate::trace::Generated;
 use crate::units::{Bytes, PAGE_BYTES};
 
-/// Least memory of a host, and of each of its nodes; with less no kernel would boot.
-pub const MIN_MEMORY: Bytes = Bytes::new(32 << 20);
+/// Least memory of a host, and of each of its nodes.
+pub const MIN_MEMORY: Bytes = layout::MIN_MEMORY;
 /// One past the highest physical address: what the direct map of x86-64 covers with four-level page tables.
 pub const MEMORY_END: Bytes = Bytes::new(64 << 40);
 /// Most memory of a host: what fits below [`MEMORY_END`] above the hole under 4 GiB.
@@ -21,8 +22,8 @@ pub const MAX_CPUS: u32 = 8192;
 pub const MAX_RANGES: usize = 1024;
 /// Most allocators in one scenario.
 pub const MAX_ALLOCATORS: usize = 64;
-/// Most samples in a series.
-pub const MAX_POINTS: u32 = 100_000;
+/// Most samples that a scenario can ask for in a series; more than a plot shows, and a few MB of result.
+pub const MAX_POINTS: u32 = 10_000;
 /// Longest name of a scenario, and longest label of an allocator, in bytes.
 pub const MAX_NAME_BYTES: usize = 100;
 
@@ -137,7 +138,6 @@ fn check_ranges(ranges: &[MemoryRange], path: &JsonPath, problems: &mut Vec<Prob
     }
     let earlier_problems = problems.len();
     let mut previous_end = 0;
-    let mut total = 0u64;
     for (index, range) in ranges.iter().enumerate() {
         let path = path.clone().index(index);
         let mut complain = |key: &str, message: String| problems.push((path.clone().key(key), Complaint::new(message)));
@@ -158,7 +158,6 @@ fn check_ranges(ranges: &[MemoryRange], path: &JsonPath, problems: &mut Vec<Prob
             complain("node", format!("nodes are numbered from 0 to {}", MAX_NODES - 1));
         }
         previous_end = end.get();
-        total += range.size.get();
     }
     if problems.len() > earlier_problems {
         return;
@@ -166,9 +165,14 @@ fn check_ranges(ranges: &[MemoryRange], path: &JsonPath, problems: &mut Vec<Prob
     let last_node = ranges.iter().map(|range| range.node).max().unwrap_or(0);
     if let Some(node) = (0..last_node).find(|node| ranges.iter().all(|range| range.node != *node)) {
         problems.push((path.clone(), Complaint::new(format!("node {node} has no memory, but a later node has"))));
-    } else if total < MIN_MEMORY.get() {
-        let message = format!("the ranges hold {}, less than {MIN_MEMORY}", Bytes::new(total));
-        problems.push((path.clone(), Complaint::new(message)));
+        return;
+    }
+    for node in 0..=last_node {
+        let own = ranges.iter().filter(|range| range.node == node).map(|range| range.size.get()).sum();
+        if own < MIN_MEMORY.get() {
+            let message = format!("node {node} has {}, less than {MIN_MEMORY}", Bytes::new(own));
+            problems.push((path.clone(), Complaint::new(message)));
+        }
     }
 }
 
@@ -322,7 +326,7 @@ mod tests {
         assert_eq!(
             with(
                 r#""machine": {"ranges": [{"start": "0B", "size": "2GiB"},
-                                         {"start": "4GiB", "size": "4KiB", "node": 1}]}"#
+                                         {"start": "4GiB", "size": "128MiB", "node": 1}]}"#
             ),
             [""; 0]
         );
@@ -336,19 +340,19 @@ mod tests {
     fn sizes_have_limits() {
         for (memory, message) in [
             ("0B", "machine.memory: the size is 0"),
-            ("31MiB", "machine.memory: 31MiB is less than 32MiB, the least that a host has"),
+            ("127MiB", "machine.memory: 127MiB is less than 128MiB, the least that a host has"),
             ("64TiB", "machine.memory: 64TiB is more than 65532GiB, the most that a host has"),
             ("9223372036854775808B", "machine.memory: 8388608TiB is more than 65532GiB, the most that a host has"),
-            ("33554433B", "machine.memory: 33554433B is no multiple of 4KiB"),
+            ("134217729B", "machine.memory: 134217729B is no multiple of 4KiB"),
         ] {
             assert_eq!(with(&format!(r#""machine": {{"memory": "{memory}"}}"#)), [message]);
         }
-        let nodes = with(r#""machine": {"memory": "128MiB", "nodes": 5, "cpus": 0}"#);
+        let nodes = with(r#""machine": {"memory": "512MiB", "nodes": 5, "cpus": 0}"#);
         assert_eq!(
             nodes,
             [
                 "machine.cpus: a host has from 1 to 8192 CPUs",
-                "machine.nodes: 128MiB shared by 5 nodes is less than 32MiB each"
+                "machine.nodes: 512MiB shared by 5 nodes is less than 128MiB each"
             ]
         );
     }
@@ -357,9 +361,10 @@ mod tests {
     fn ranges_ascend_and_stand_alone() {
         let ranges = |text: &str| with(&format!(r#""machine": {{"ranges": [{text}]}}"#));
         assert_eq!(ranges(""), ["machine.ranges: a host has from 1 to 1024 ranges of memory"]);
+        assert_eq!(ranges(r#"{"start": "0B", "size": "8MiB"}"#), ["machine.ranges: node 0 has 8MiB, less than 128MiB"]);
         assert_eq!(
-            ranges(r#"{"start": "0B", "size": "8MiB"}"#),
-            ["machine.ranges: the ranges hold 8MiB, less than 32MiB"]
+            ranges(r#"{"start": "0B", "size": "1GiB"}, {"start": "4GiB", "size": "4KiB", "node": 1}"#),
+            ["machine.ranges: node 1 has 4KiB, less than 128MiB"]
         );
         assert_eq!(
             ranges(
@@ -421,7 +426,7 @@ mod tests {
 
     #[test]
     fn the_rest_has_limits_too() {
-        assert_eq!(with(r#""sampling": {"points": 1}"#), ["sampling.points: a series has from 2 to 100000 points"]);
+        assert_eq!(with(r#""sampling": {"points": 1}"#), ["sampling.points: a series has from 2 to 10000 points"]);
         assert_eq!(with(r#""sampling": {"every": "0s"}"#), ["sampling.every: the time between two samples is 0"]);
         let aged =
             r#""machine": {"start": {"aged": {"used_percent": 100, "unmovable_percent": 96, "scatter_percent": 101}}}"#;

@@ -113,9 +113,10 @@ impl From<CountersShown> for CounterView {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Sampling {
-    /// So many samples, evenly over the simulated time of the trace: from 2 to 100000.
+    /// So many samples, evenly over the simulated time of the trace: from 2 to 10000.
     Points(u32),
-    /// One sample each time this much simulated time has passed.
+    /// One sample each time this much simulated time has passed and something happened. Where that would be more than
+    /// 20000 samples, this time is doubled until it is not.
     Every(SimDuration),
 }
 

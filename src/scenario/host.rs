@@ -48,7 +48,7 @@ mod tests {
         assert_eq!(machine("{}").unwrap().nodes(), 1);
         assert_eq!(machine(r#"{"memory": "64GiB", "nodes": 2}"#).unwrap().nodes(), 2);
         assert!(machine(r#"{"memory": "65532GiB", "nodes": 64}"#).is_ok());
-        assert!(machine(r#"{"memory": "32MiB", "layout": "q35"}"#).is_ok());
+        assert!(machine(r#"{"memory": "128MiB", "layout": "q35"}"#).is_ok());
         let ranges = machine(r#"{"ranges": [{"start": "0B", "size": "2GiB"}, {"start": "4GiB", "size": "1GiB"}]}"#);
         assert_eq!(ranges.unwrap().pages(), 3 << 18);
     }

@@ -15,7 +15,7 @@ use crate::files::{STDIN, Text, find_file, read_text};
 use crate::json::{Complaint, Document, JsonPath, typed};
 use crate::memory;
 use crate::memory::start::SnapshotText;
-use crate::units::Bytes;
+use crate::units::{Bytes, Seeds};
 
 /// Largest scenario file.
 const MAX_SCENARIO: Bytes = Bytes::new(4 << 20);
@@ -29,6 +29,8 @@ pub struct LoadedScenario {
     pub scenario: Scenario,
     /// What results call it.
     pub name: String,
+    /// The seeds to replay it with; that of the scenario is the first.
+    pub seeds: Seeds,
     /// The directory that relative paths of the scenario start from.
     pub directory: PathBuf,
     /// The free memory of a real host, if that is where the host starts.
@@ -84,7 +86,8 @@ impl LoadedScenario {
         let mut scenario = scenario.resolved();
         scenario.name = Some(name.clone());
         let hash = hash(&scenario, texts.as_ref());
-        Ok(Self { scenario, name, directory, snapshot, hash })
+        let seeds = overrides.seeds.clone().unwrap_or(Seeds::one(scenario.seed));
+        Ok(Self { scenario, name, seeds, directory, snapshot, hash })
     }
 
     /// The allocators to replay.

@@ -13,7 +13,7 @@ use crate::units::{Bytes, PageSize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Machine {
-    /// How much memory the host has: a multiple of 4KiB, from 32MiB to 65532GiB. Default: 16GiB.
+    /// How much memory the host has: a multiple of 4KiB, from 128MiB to 65532GiB. Default: 16GiB.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Bytes")]
     pub memory: Option<Bytes>,
@@ -21,11 +21,13 @@ pub struct Machine {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Layout")]
     pub layout: Option<Layout>,
-    /// How many NUMA nodes share the memory evenly, from 1 to 64; `q35` has one. Default: 1.
+    /// How many NUMA nodes share the memory evenly, from 1 to 64, each with
+    /// 128MiB at least; `q35` has one. Default: 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "u32")]
     pub nodes: Option<u32>,
-    /// The exact ranges of memory, in ascending order, instead of `memory`, `layout` and `nodes`. Default: none.
+    /// The exact ranges of memory, in ascending order, instead of `memory`, `layout` and `nodes`; at
+    /// least 128MiB for each node. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Vec<MemoryRange>")]
     pub ranges: Option<Vec<MemoryRange>>,

@@ -14,7 +14,7 @@ mod names;
 mod overrides;
 mod presets;
 
-pub use allocators::{AllocatorEntry, AllocatorRun, GiveBack};
+pub use allocators::{AllocatorEntry, AllocatorRun};
 pub use check::{
     MAX_ALLOCATORS, MAX_CPUS, MAX_MEMORY, MAX_NAME_BYTES, MAX_NODES, MAX_POINTS, MAX_RANGES, MEMORY_END, MIN_MEMORY,
 };

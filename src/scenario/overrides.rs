@@ -6,6 +6,7 @@ use crate::diagnostics::Diagnostic;
 use crate::json::{Complaint, JsonPath, Segment};
 use crate::kernel::Release;
 use crate::text_alloc::Policy;
+use crate::units::Seeds;
 
 /// What the command line changes in a scenario, in this order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,8 +17,8 @@ pub struct Overrides {
     pub kernel: Option<String>,
     /// These allocators alone: labels of the scenario's own, names of policies, or kernels.
     pub allocators: Vec<String>,
-    /// Another seed.
-    pub seed: Option<u64>,
+    /// Another seed, or several: the scenario is replayed once with each.
+    pub seeds: Option<Seeds>,
 }
 
 /// One change that was made, to name it when its value turns out to be wrong.
@@ -70,7 +71,8 @@ impl Overrides {
             let path = JsonPath::root().key("allocators");
             changes.push(change(self.allocator_flags(), path, Value::Array(chosen), value)?);
         }
-        if let Some(seed) = self.seed {
+        if let Some(seeds) = &self.seeds {
+            let seed = seeds.first();
             changes.push(change(format!("--seed {seed}"), JsonPath::root().key("seed"), seed.into(), value)?);
         }
         Ok(changes)
@@ -228,8 +230,12 @@ mod tests {
         )
         .unwrap();
         let names = ["stale", "pack-2m", "5.17", "pack"].map(str::to_owned).to_vec();
-        let overrides =
-            Overrides { allocators: names, seed: Some(3), kernel: Some("6.12".into()), ..Overrides::default() };
+        let overrides = Overrides {
+            allocators: names,
+            seeds: Some(Seeds::one(3)),
+            kernel: Some("6.12".into()),
+            ..Overrides::default()
+        };
         overrides.apply(&mut value).unwrap();
         assert_eq!(
             value.to_string(),

@@ -1,8 +1,12 @@
 //! What a text allocator sees of the kernel.
 
-/// An open area of executable memory.
+/// An open area of executable memory: a virtual range of its own with its pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AreaId(pub u32);
+
+/// A piece of the read-only executable cache that is in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PieceId(pub u32);
 
 /// How the pages behind an area are obtained and mapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,10 +86,10 @@ pub trait Areas {
     ///
     /// # Errors
     /// [`NoText`] if the cache cannot grow.
-    fn open_rox(&mut self, pages: u64) -> Result<AreaId, NoText>;
+    fn open_rox(&mut self, pages: u64) -> Result<PieceId, NoText>;
 
     /// Gives a piece of the cache back (`execmem_free@7.3`).
-    fn close_rox(&mut self, area: AreaId);
+    fn close_rox(&mut self, piece: PieceId);
 
     /// The nodes that packs are sized by (`num_possible_nodes`).
     fn possible_nodes(&self) -> u64;

@@ -1,88 +1,24 @@
 //! Which chunks of a pack are taken, with a fast first fit.
 //!
 //! The kernel scans the pack's bitmap from bit 0 for a run of zero bits
-//! (`bitmap_find_next_zero_area` in `bpf_prog_pack_alloc@5.18`). Here a tree over
-//! the 64-bit words of the bitmap knows, for every range of words, the free run at
-//! its start, at its end, and the longest one inside, so that the same place is
-//! found without looking at every bit.
+//! (`bitmap_find_next_zero_area` in `bpf_prog_pack_alloc@5.18`). Here every free run has its length noted at both ends,
+//! so that a freed image finds its free neighbours at once, and a tree of maxima finds the first run that is long
+//! enough, so that the same place is found without looking at every bit.
 
-use super::packs::masks;
+use super::first_fit::FirstFit;
 
-/// Chunks in one word of the bitmap.
+/// Chunks that share one leaf of the tree.
 const WORD: u32 = u64::BITS;
-
-/// Free runs of a range of chunks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Runs {
-    /// Free chunks at the start.
-    prefix: u32,
-    /// Free chunks at the end.
-    suffix: u32,
-    /// The longest free run.
-    best: u32,
-}
-
-impl Runs {
-    /// The runs of one word; a set bit is a taken chunk.
-    #[inline]
-    fn of_word(taken: u64) -> Self {
-        if taken == 0 {
-            return Self { prefix: WORD, suffix: WORD, best: WORD };
-        }
-        Self { prefix: taken.trailing_zeros(), suffix: taken.leading_zeros(), best: longest_run(!taken) }
-    }
-
-    /// The runs of two neighbouring ranges of `len` chunks each.
-    #[inline]
-    fn joined(left: Self, right: Self, len: u32) -> Self {
-        Self {
-            prefix: if left.prefix == len { len + right.prefix } else { left.prefix },
-            suffix: if right.suffix == len { len + left.suffix } else { right.suffix },
-            best: left.best.max(right.best).max(left.suffix + right.prefix),
-        }
-    }
-}
-
-/// The length of the longest run of set bits.
-#[inline]
-fn longest_run(bits: u64) -> u32 {
-    // `starts[k]` has a bit wherever a run of 2^k begins; the longest run is put together from the largest pieces.
-    let mut starts = [bits; 6];
-    for k in 1..6 {
-        starts[k] = starts[k - 1] & (starts[k - 1] >> (1 << (k - 1)));
-    }
-    let mut length = 0;
-    let mut at = u64::MAX;
-    for k in (0..6).rev() {
-        let longer = at & (starts[k] >> length);
-        if longer != 0 {
-            at = longer;
-            length += 1 << k;
-        }
-    }
-    length
-}
-
-/// The bits where a run of `len` set bits starts (1 to 64).
-#[inline]
-fn run_starts(mut bits: u64, len: u32) -> u64 {
-    let mut have = 1;
-    while have < len {
-        let step = have.min(len - have);
-        bits &= bits >> step;
-        have += step;
-    }
-    bits
-}
 
 /// The chunks of one pack.
 #[derive(Clone, Debug)]
 pub struct ChunkMap {
-    /// One bit a chunk, set while it is taken.
-    words: Vec<u64>,
-    /// Implicit tree: node 1 is the root, the leaves are the words (rounded up to a power of two).
-    tree: Vec<Runs>,
-    leaves: u32,
+    /// At the first and the last chunk of each free run its length; 0 at every other chunk.
+    runs: Vec<u32>,
+    /// One bit a chunk, set where a free run starts.
+    starts: Vec<u64>,
+    /// For each word of `starts`, the longest of the runs that start there.
+    longest: FirstFit,
     taken: u32,
 }
 
@@ -94,21 +30,20 @@ impl ChunkMap {
     pub fn new(chunks: u32) -> Self {
         assert!(chunks > 0 && chunks.is_multiple_of(WORD), "a pack has whole words of chunks");
         let words = (chunks / WORD) as usize;
-        let leaves = words.next_power_of_two();
-        let mut map =
-            Self { words: vec![0; words], tree: vec![Runs::default(); 2 * leaves], leaves: leaves as u32, taken: 0 };
-        for leaf in 0..words {
-            map.tree[leaves + leaf] = Runs::of_word(0);
-        }
-        for node in (1..leaves).rev() {
-            map.tree[node] = map.children_joined(node);
-        }
+        let mut map = Self {
+            runs: vec![0; chunks as usize],
+            starts: vec![0; words],
+            longest: FirstFit::with_places(words),
+            taken: 0,
+        };
+        map.add_run(0, chunks);
+        map.update(0);
         map
     }
 
     /// Chunks in the pack.
     pub fn chunks(&self) -> u32 {
-        self.words.len() as u32 * WORD
+        self.runs.len() as u32
     }
 
     /// Chunks that are taken.
@@ -120,17 +55,28 @@ impl ChunkMap {
     /// The longest run of free chunks.
     #[inline]
     pub fn longest_free(&self) -> u32 {
-        self.tree[1].best
+        self.longest.most()
     }
 
     /// Takes the first run of `count` free chunks and returns its first chunk; `None` if there is none.
     pub fn take(&mut self, count: u32) -> Option<u32> {
-        if count == 0 || self.longest_free() < count {
+        if count == 0 {
             return None;
         }
-        let start = self.first_run(count);
-        self.set(start, count, true);
+        let word = self.longest.first(count)?;
+        let (start, length) =
+            self.runs_from(word).find(|(_, length)| *length >= count).expect("a run that long starts in the word");
+        self.remove_run(start, length);
         self.taken += count;
+        let rest = start + count;
+        if length > count {
+            self.add_run(rest, length - count);
+            if (rest / WORD) as usize != word {
+                // Before the word that lost the run, so that the tree keeps most of its maxima.
+                self.update(rest);
+            }
+        }
+        self.update(start);
         Some(start)
     }
 
@@ -139,71 +85,84 @@ impl ChunkMap {
     /// # Panics
     /// In debug builds, if one of them is free.
     pub fn give(&mut self, start: u32, count: u32) {
-        debug_assert!((start..start + count).all(|chunk| self.is_taken(chunk)), "a free chunk was freed");
-        self.set(start, count, false);
+        debug_assert!(
+            self.run_up_to(start + count - 1).is_none_or(|(free, length)| free + length <= start),
+            "a free chunk was freed"
+        );
+        let (mut first, mut end) = (start, start + count);
+        // The chunk before is taken or the last of a free run; the chunk behind is taken or the first of one.
+        if start > 0 && self.runs[start as usize - 1] > 0 {
+            let length = self.runs[start as usize - 1];
+            first -= length;
+            self.remove_run(first, length);
+        }
+        let behind = self.runs.get(end as usize).copied().unwrap_or(0);
+        if behind > 0 {
+            self.remove_run(end, behind);
+            end += behind;
+        }
+        self.add_run(first, end - first);
         self.taken -= count;
+        self.update(first);
+        if behind > 0 && (start + count) / WORD != first / WORD {
+            self.update(start + count);
+        }
     }
 
     /// Whether the chunk is taken.
     pub fn is_taken(&self, chunk: u32) -> bool {
-        self.words[(chunk / WORD) as usize] & (1 << (chunk % WORD)) != 0
+        self.run_up_to(chunk).is_none_or(|(start, length)| start + length <= chunk)
     }
 
-    /// The first run of `count` free chunks; one must exist.
-    fn first_run(&self, count: u32) -> u32 {
-        let (mut node, mut start, mut half) = (1_usize, 0_u32, self.leaves * WORD / 2);
-        while node < self.leaves as usize {
-            let (left, right) = (self.tree[2 * node], self.tree[2 * node + 1]);
-            if left.best >= count {
-                node *= 2;
-            } else if left.suffix + right.prefix >= count {
-                return start + half - left.suffix;
-            } else {
-                node = 2 * node + 1;
-                start += half;
-            }
-            half /= 2;
-        }
-        let free = !self.words[node - self.leaves as usize];
-        start + run_starts(free, count).trailing_zeros()
+    /// The last free run that starts at a chunk or before it: first chunk and length.
+    fn run_up_to(&self, chunk: u32) -> Option<(u32, u32)> {
+        let (last, bit) = ((chunk / WORD) as usize, chunk % WORD);
+        let up_to_chunk = self.starts[last] & (u64::MAX >> (WORD - 1 - bit));
+        let before = (0..last).rev().map(|word| (word, self.starts[word]));
+        let (word, starts) = std::iter::once((last, up_to_chunk)).chain(before).find(|(_, starts)| *starts != 0)?;
+        let start = word as u32 * WORD + starts.ilog2();
+        Some((start, self.runs[start as usize]))
     }
 
-    /// Marks chunks and brings the tree up to date.
-    fn set(&mut self, start: u32, count: u32, taken: bool) {
-        let (first, last) = ((start / WORD) as usize, ((start + count - 1) / WORD) as usize);
-        for (word, mask) in masks(start, count) {
-            if taken {
-                self.words[word] |= mask;
-            } else {
-                self.words[word] &= !mask;
+    /// The free runs that start in a word, first to last: first chunk and length.
+    #[inline]
+    fn runs_from(&self, word: usize) -> impl Iterator<Item = (u32, u32)> {
+        let mut starts = self.starts[word];
+        std::iter::from_fn(move || {
+            if starts == 0 {
+                return None;
             }
-            self.tree[self.leaves as usize + word] = Runs::of_word(self.words[word]);
-        }
-        self.update_above(first, last);
-    }
-
-    /// Joins the nodes above the leaves `first..=last` anew; stops where nothing changes.
-    fn update_above(&mut self, first: usize, last: usize) {
-        let (mut low, mut high) = ((self.leaves as usize + first) / 2, (self.leaves as usize + last) / 2);
-        while low >= 1 {
-            let mut changed = false;
-            for node in low..=high {
-                let joined = self.children_joined(node);
-                changed |= joined != self.tree[node];
-                self.tree[node] = joined;
-            }
-            if !changed {
-                return;
-            }
-            (low, high) = (low / 2, high / 2);
-        }
+            let start = word as u32 * WORD + starts.trailing_zeros();
+            starts &= starts - 1;
+            Some((start, self.runs[start as usize]))
+        })
     }
 
     #[inline]
-    fn children_joined(&self, node: usize) -> Runs {
-        let depth = node.ilog2();
-        let half = (self.leaves >> (depth + 1)) * WORD;
-        Runs::joined(self.tree[2 * node], self.tree[2 * node + 1], half)
+    fn add_run(&mut self, start: u32, length: u32) {
+        self.starts[(start / WORD) as usize] |= 1 << (start % WORD);
+        self.note(start, length, length);
+    }
+
+    #[inline]
+    fn remove_run(&mut self, start: u32, length: u32) {
+        self.starts[(start / WORD) as usize] &= !(1 << (start % WORD));
+        self.note(start, length, 0);
+    }
+
+    /// Writes a note at both ends of a run.
+    #[inline]
+    fn note(&mut self, start: u32, length: u32, note: u32) {
+        self.runs[start as usize] = note;
+        self.runs[(start + length - 1) as usize] = note;
+    }
+
+    /// Brings the tree up to date for the word of a chunk.
+    #[inline]
+    fn update(&mut self, chunk: u32) {
+        let word = (chunk / WORD) as usize;
+        let longest = self.runs_from(word).map(|(_, length)| length).max();
+        self.longest.set(word, longest.unwrap_or(0));
     }
 }
 
@@ -251,6 +210,7 @@ mod tests {
                 }
                 prop_assert_eq!(fast.taken() as usize, slow.0.iter().filter(|taken| **taken).count());
                 prop_assert_eq!(fast.longest_free(), slow.longest_free());
+                prop_assert!((0..fast.chunks()).all(|chunk| fast.is_taken(chunk) == slow.0[chunk as usize]));
             }
         }
     }

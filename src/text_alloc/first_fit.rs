@@ -10,6 +10,18 @@ pub(super) struct FirstFit {
 }
 
 impl FirstFit {
+    /// So many places without room.
+    pub(super) fn with_places(len: usize) -> Self {
+        let leaves = len.next_power_of_two();
+        Self { tree: vec![0; 2 * leaves], leaves, len }
+    }
+
+    /// The most room of any place.
+    #[inline]
+    pub(super) fn most(&self) -> u32 {
+        self.tree.get(1).copied().unwrap_or(0)
+    }
+
     /// Appends a place with this much room and returns its position.
     pub(super) fn push(&mut self, room: u32) -> usize {
         if self.len == self.leaves {
@@ -24,25 +36,21 @@ impl FirstFit {
     /// Changes the room of a place; 0 takes it out of the search.
     #[inline]
     pub(super) fn set(&mut self, position: usize, room: u32) {
-        let mut node = self.leaves + position;
-        if self.tree[node] == room {
-            return;
-        }
-        self.tree[node] = room;
-        while node > 1 {
-            node /= 2;
-            let max = self.tree[2 * node].max(self.tree[2 * node + 1]);
-            if self.tree[node] == max {
+        let (mut node, mut most) = (self.leaves + position, room);
+        while self.tree[node] != most {
+            self.tree[node] = most;
+            if node == 1 {
                 return;
             }
-            self.tree[node] = max;
+            most = most.max(self.tree[node ^ 1]);
+            node /= 2;
         }
     }
 
     /// The first place with at least this much room.
     #[inline]
     pub(super) fn first(&self, room: u32) -> Option<usize> {
-        if self.tree.get(1).is_none_or(|&max| max < room) {
+        if self.len == 0 || self.most() < room {
             return None;
         }
         let mut node = 1;

@@ -1,5 +1,8 @@
 //! The list of policies: adding one here makes it known to scenarios, help and results.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use super::TextAllocator;
 use super::areas::GiveBack;
 use super::execmem_rox::ExecmemRox;
@@ -11,18 +14,39 @@ use super::pack_vmalloc::PackVmalloc;
 use super::packs::Packs;
 use super::per_prog::PerProg;
 
+/// How a policy with huge packs hands an empty pack back to the page allocator.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(rename = "GiveBack")]
+pub enum HugeGiveBack {
+    /// As one block of 2 MiB, as 5.18-rc1 did.
+    #[default]
+    Block,
+    /// Page by page, as vmalloc has done since; the block may never come together again.
+    Pages,
+}
+
+impl From<HugeGiveBack> for GiveBack {
+    fn from(choice: HugeGiveBack) -> Self {
+        match choice {
+            HugeGiveBack::Block => Self::Blocks,
+            HugeGiveBack::Pages => Self::Pages,
+        }
+    }
+}
+
 /// What a scenario can change about a policy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PolicyOptions {
     /// Whether freed chunks of a pack are filled with trapping instructions.
     pub invalidate: bool,
     /// How a freed huge pack returns to the page allocator; matters to `pack-2m` and `pack-2m-fixed` only.
-    pub give_back: GiveBack,
+    pub give_back: HugeGiveBack,
 }
 
 impl Default for PolicyOptions {
     fn default() -> Self {
-        Self { invalidate: true, give_back: GiveBack::Blocks }
+        Self { invalidate: true, give_back: HugeGiveBack::Block }
     }
 }
 

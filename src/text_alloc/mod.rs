@@ -21,18 +21,18 @@ mod pack_vmalloc;
 mod packs;
 mod per_prog;
 
-pub use areas::{AreaId, AreaRequest, Areas, Backing, GiveBack, NoText, TextPerms};
+pub use areas::{AreaId, AreaRequest, Areas, Backing, GiveBack, NoText, PieceId, TextPerms};
 pub use chunk_map::ChunkMap;
 pub use image::{CHUNK_BYTES, ImageBytes};
-pub use list::{Policy, PolicyOptions};
+pub use list::{HugeGiveBack, Policy, PolicyOptions};
 pub use packs::{PackDesign, Packs};
 
 /// A place that a policy handed out for one image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot {
-    /// The pack (the policy's number for it) or the area of its own.
+    /// The pack (the policy's number for it) or the memory of its own.
     home: Home,
-    /// First chunk inside the pack; 0 in an area of its own.
+    /// First chunk inside the pack; 0 in memory of its own.
     start: u32,
     /// What the image asked for.
     image: ImageBytes,
@@ -43,21 +43,64 @@ pub struct Slot {
 enum Home {
     /// In the pack with this number.
     Pack(u32),
-    /// In an area of its own.
-    Own(AreaId),
+    /// In memory of its own.
+    Own(OwnMemory),
+}
+
+/// Memory that one image has to itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OwnMemory {
+    /// An area.
+    Area(AreaId),
+    /// A piece of the read-only executable cache.
+    Piece(PieceId),
+}
+
+impl From<AreaId> for OwnMemory {
+    fn from(area: AreaId) -> Self {
+        Self::Area(area)
+    }
+}
+
+impl From<PieceId> for OwnMemory {
+    fn from(piece: PieceId) -> Self {
+        Self::Piece(piece)
+    }
+}
+
+impl TryFrom<OwnMemory> for AreaId {
+    type Error = OwnMemory;
+
+    fn try_from(memory: OwnMemory) -> Result<Self, OwnMemory> {
+        match memory {
+            OwnMemory::Area(area) => Ok(area),
+            OwnMemory::Piece(_) => Err(memory),
+        }
+    }
+}
+
+impl TryFrom<OwnMemory> for PieceId {
+    type Error = OwnMemory;
+
+    fn try_from(memory: OwnMemory) -> Result<Self, OwnMemory> {
+        match memory {
+            OwnMemory::Piece(piece) => Ok(piece),
+            OwnMemory::Area(_) => Err(memory),
+        }
+    }
 }
 
 impl Slot {
-    /// A slot in an area that only this image uses.
-    pub const fn own(area: AreaId, image: ImageBytes) -> Self {
-        Self { home: Home::Own(area), start: 0, image }
+    /// A slot in memory that only this image uses.
+    pub fn own(memory: impl Into<OwnMemory>, image: ImageBytes) -> Self {
+        Self { home: Home::Own(memory.into()), start: 0, image }
     }
 
     /// The area, if only this image uses it.
     pub const fn own_area(self) -> Option<AreaId> {
         match self.home {
-            Home::Own(area) => Some(area),
-            Home::Pack(_) => None,
+            Home::Own(OwnMemory::Area(area)) => Some(area),
+            Home::Own(OwnMemory::Piece(_)) | Home::Pack(_) => None,
         }
     }
 

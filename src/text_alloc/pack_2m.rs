@@ -3,7 +3,8 @@
 //! The pack is mapped by a 2 MiB page and made read-only as a whole, so its direct-map entry stays large. When it is
 //! freed, the reset of the direct map goes page by page and breaks the entry (`set_area_direct_map@6.1` says so).
 
-use super::areas::{AreaId, AreaRequest, Areas, Backing, GiveBack, NoText, TextPerms};
+use super::areas::{AreaId, AreaRequest, Areas, Backing, NoText, TextPerms};
+use super::list::HugeGiveBack;
 use super::packs::PackDesign;
 use crate::units::PAGES_PER_2M;
 
@@ -12,7 +13,7 @@ use crate::units::PAGES_PER_2M;
 pub(super) struct Pack2m {
     /// How a freed pack returns: one block in 5.18-rc1, page by page since `vmalloc` splits its huge blocks
     /// (commit 3b8000ae185c).
-    pub(super) give_back: GiveBack,
+    pub(super) give_back: HugeGiveBack,
 }
 
 /// Opens a huge area, rounded up to whole 2 MiB pages, and makes its first pages executable.
@@ -24,6 +25,8 @@ pub(super) fn open_huge(areas: &mut dyn Areas, pages: u64, reset_on_free: bool) 
 }
 
 impl PackDesign for Pack2m {
+    type Memory = AreaId;
+
     fn pack_pages(&self, areas: &dyn Areas) -> u64 {
         PAGES_PER_2M * areas.possible_nodes()
     }
@@ -33,6 +36,6 @@ impl PackDesign for Pack2m {
     }
 
     fn close(&mut self, areas: &mut dyn Areas, area: AreaId, _: u64) {
-        areas.close(area, self.give_back);
+        areas.close(area, self.give_back.into());
     }
 }

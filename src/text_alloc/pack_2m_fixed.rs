@@ -3,7 +3,8 @@
 //! The area is not marked for the page-by-page reset; before it is freed the whole pack is made non-executable and
 //! writable again, which keeps its 2 MiB direct-map entry.
 
-use super::areas::{AreaId, Areas, GiveBack, NoText, TextPerms};
+use super::areas::{AreaId, Areas, NoText, TextPerms};
+use super::list::HugeGiveBack;
 use super::pack_2m::open_huge;
 use super::packs::PackDesign;
 use crate::units::PAGES_PER_2M;
@@ -12,10 +13,12 @@ use crate::units::PAGES_PER_2M;
 #[derive(Debug)]
 pub(super) struct Pack2mFixed {
     /// How a freed pack returns.
-    pub(super) give_back: GiveBack,
+    pub(super) give_back: HugeGiveBack,
 }
 
 impl PackDesign for Pack2mFixed {
+    type Memory = AreaId;
+
     fn pack_pages(&self, areas: &dyn Areas) -> u64 {
         PAGES_PER_2M * areas.possible_nodes()
     }
@@ -26,6 +29,6 @@ impl PackDesign for Pack2mFixed {
 
     fn close(&mut self, areas: &mut dyn Areas, area: AreaId, pages: u64) {
         areas.protect(area, pages, TextPerms::Rw);
-        areas.close(area, self.give_back);
+        areas.close(area, self.give_back.into());
     }
 }

@@ -11,6 +11,8 @@ use super::packs::PackDesign;
 pub(super) struct Pack4k;
 
 impl PackDesign for Pack4k {
+    type Memory = AreaId;
+
     fn pack_pages(&self, _: &dyn Areas) -> u64 {
         1
     }

@@ -12,6 +12,8 @@ use crate::units::PAGES_PER_2M;
 pub(super) struct PackVmalloc;
 
 impl PackDesign for PackVmalloc {
+    type Memory = AreaId;
+
     fn pack_pages(&self, areas: &dyn Areas) -> u64 {
         PAGES_PER_2M * areas.possible_nodes()
     }

@@ -4,28 +4,33 @@
 //! packs are searched in the order of their creation, the first run of free chunks is taken, a
 //! new pack is appended when none has room, and an empty pack is freed at once.
 
-use super::areas::{AreaId, Areas, NoText};
+use std::fmt;
+
+use super::areas::{Areas, NoText};
 use super::chunk_map::ChunkMap;
 use super::first_fit::FirstFit;
 use super::image::{CHUNK_BYTES, ImageBytes};
-use super::{Home, Slot, TextAllocator, TextUsage};
+use super::{Home, OwnMemory, Slot, TextAllocator, TextUsage};
 use crate::units::PAGE_BYTES;
 
 /// What one pack design decides: where packs come from and how they go.
 pub trait PackDesign: Send {
+    /// What packs are made of: [`AreaId`](super::AreaId) or [`PieceId`](super::PieceId).
+    type Memory: Copy + fmt::Debug + Send + Into<OwnMemory> + TryFrom<OwnMemory, Error = OwnMemory>;
+
     /// Base pages of one pack.
     fn pack_pages(&self, areas: &dyn Areas) -> u64;
 
-    /// Opens an area whose first `pages` pages are executable: a pack, or an image larger than a pack.
+    /// Opens memory whose first `pages` pages are executable: a pack, or an image larger than a pack.
     ///
     /// # Errors
     /// [`NoText`] if the machine has no memory for it.
-    fn open(&mut self, areas: &mut dyn Areas, pages: u64) -> Result<AreaId, NoText>;
+    fn open(&mut self, areas: &mut dyn Areas, pages: u64) -> Result<Self::Memory, NoText>;
 
-    /// Frees such an area.
-    fn close(&mut self, areas: &mut dyn Areas, area: AreaId, pages: u64);
+    /// Frees such memory.
+    fn close(&mut self, areas: &mut dyn Areas, memory: Self::Memory, pages: u64);
 
-    /// Base pages that such an area makes executable.
+    /// Base pages that such memory makes executable.
     fn executable_pages(&self, pages: u64) -> u64 {
         pages
     }
@@ -33,8 +38,8 @@ pub trait PackDesign: Send {
 
 /// One open pack.
 #[derive(Debug)]
-struct Pack {
-    area: AreaId,
+struct Pack<M> {
+    memory: M,
     pages: u64,
     /// Place in the search order.
     position: usize,
@@ -45,12 +50,14 @@ struct Pack {
 
 /// A text allocator that packs images into chunks.
 #[derive(Debug)]
-pub struct Packs<D> {
+pub struct Packs<D: PackDesign> {
     design: D,
     /// Whether freed chunks are filled with trapping instructions (`bpf_arch_text_invalidate`).
     invalidate: bool,
-    packs: Vec<Option<Pack>>,
+    packs: Vec<Option<Pack<D::Memory>>>,
     free_numbers: Vec<u32>,
+    /// What closed packs leave for the next ones: maps of all free chunks.
+    spare: Vec<ChunkMap>,
     /// Pack numbers in the order of creation; closed packs leave a gap until the next clean-up.
     order: Vec<u32>,
     fit: FirstFit,
@@ -65,6 +72,7 @@ impl<D: PackDesign> Packs<D> {
             invalidate,
             packs: Vec::new(),
             free_numbers: Vec::new(),
+            spare: Vec::new(),
             order: Vec::new(),
             fit: FirstFit::default(),
             usage: TextUsage::default(),
@@ -89,14 +97,16 @@ impl<D: PackDesign> Packs<D> {
 
     /// Opens a pack at the end of the search order and returns its position.
     fn open_pack(&mut self, areas: &mut dyn Areas, pages: u64) -> Result<usize, NoText> {
-        let area = self.design.open(areas, pages)?;
+        let memory = self.design.open(areas, pages)?;
         if self.order.len() > 64 && self.usage.live_packs() * 2 < self.order.len() as u64 {
             self.close_gaps();
         }
-        let chunks = ChunkMap::new((pages * PAGE_BYTES / CHUNK_BYTES) as u32);
+        let count = (pages * PAGE_BYTES / CHUNK_BYTES) as u32;
+        let spare = self.spare.pop().filter(|map| map.chunks() == count);
+        let chunks = spare.unwrap_or_else(|| ChunkMap::new(count));
         let stale = if self.invalidate { Vec::new() } else { vec![0; chunks.chunks() as usize / 64] };
         let position = self.fit.push(chunks.longest_free());
-        let pack = Pack { area, pages, position, chunks, stale };
+        let pack = Pack { memory, pages, position, chunks, stale };
         let number = match self.free_numbers.pop() {
             Some(number) => {
                 self.packs[number as usize] = Some(pack);
@@ -147,7 +157,8 @@ impl<D: PackDesign> Packs<D> {
         self.usage.stale_bytes -= count_ones(&pack.stale) * CHUNK_BYTES;
         self.usage.executable_pages -= pack.pages;
         self.usage.packs_freed += 1;
-        self.design.close(areas, pack.area, pack.pages);
+        self.spare.push(pack.chunks);
+        self.design.close(areas, pack.memory, pack.pages);
     }
 }
 
@@ -157,10 +168,10 @@ impl<D: PackDesign> TextAllocator for Packs<D> {
         let reserved = image.chunks() * CHUNK_BYTES;
         let slot = if reserved > pack_pages * PAGE_BYTES {
             let pages = image.oversize_pages();
-            let area = self.design.open(areas, pages)?;
+            let memory = self.design.open(areas, pages)?;
             self.usage.executable_pages += self.design.executable_pages(pages);
             self.usage.reserved_bytes += pages * PAGE_BYTES;
-            Slot::own(area, image)
+            Slot::own(memory, image)
         } else {
             let (pack, start) = self.place(areas, pack_pages, image.chunks() as u32)?;
             self.usage.reserved_bytes += reserved;
@@ -175,11 +186,12 @@ impl<D: PackDesign> TextAllocator for Packs<D> {
     fn unload(&mut self, areas: &mut dyn Areas, slot: Slot) {
         self.usage.image_bytes -= slot.image.get();
         match slot.home {
-            Home::Own(area) => {
+            Home::Own(memory) => {
                 let pages = slot.image.oversize_pages();
                 self.usage.executable_pages -= self.design.executable_pages(pages);
                 self.usage.reserved_bytes -= pages * PAGE_BYTES;
-                self.design.close(areas, area, pages);
+                let memory = memory.try_into().expect("an image comes back to the policy that placed it");
+                self.design.close(areas, memory, pages);
             }
             Home::Pack(pack) => {
                 let count = slot.image.chunks();
@@ -232,7 +244,7 @@ pub(super) fn masks(start: u32, count: u32) -> impl Iterator<Item = (usize, u64)
 
 #[cfg(test)]
 mod tests {
-    use super::super::areas::{AreaRequest, Backing, GiveBack, TextPerms};
+    use super::super::areas::{AreaId, AreaRequest, GiveBack, PieceId, TextPerms};
     use super::*;
     use proptest::prelude::*;
 
@@ -247,10 +259,11 @@ mod tests {
         }
         fn protect(&mut self, _: AreaId, _: u64, _: TextPerms) {}
         fn close(&mut self, _: AreaId, _: GiveBack) {}
-        fn open_rox(&mut self, pages: u64) -> Result<AreaId, NoText> {
-            self.open(AreaRequest { pages, backing: Backing::Huge, reset_on_free: false })
+        fn open_rox(&mut self, _: u64) -> Result<PieceId, NoText> {
+            self.0 += 1;
+            Ok(PieceId(self.0))
         }
-        fn close_rox(&mut self, _: AreaId) {}
+        fn close_rox(&mut self, _: PieceId) {}
         fn possible_nodes(&self) -> u64 {
             1
         }
@@ -260,14 +273,16 @@ mod tests {
     struct Small(u64);
 
     impl PackDesign for Small {
+        type Memory = PieceId;
+
         fn pack_pages(&self, _: &dyn Areas) -> u64 {
             self.0
         }
-        fn open(&mut self, areas: &mut dyn Areas, pages: u64) -> Result<AreaId, NoText> {
+        fn open(&mut self, areas: &mut dyn Areas, pages: u64) -> Result<PieceId, NoText> {
             areas.open_rox(pages)
         }
-        fn close(&mut self, areas: &mut dyn Areas, area: AreaId, _: u64) {
-            areas.close_rox(area);
+        fn close(&mut self, areas: &mut dyn Areas, piece: PieceId, _: u64) {
+            areas.close_rox(piece);
         }
     }
 

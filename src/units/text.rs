@@ -109,7 +109,7 @@ impl fmt::Display for SimDuration {
     }
 }
 
-/// Serde and JSON Schema for a unit that is text in JSON.
+/// Serde and JSON Schema for a unit that is text in JSON; whoever uses it imports what its parts name.
 macro_rules! text_in_json {
     ($type:ty, $name:literal, $pattern:literal, $help:literal) => {
         impl Serialize for $type {
@@ -147,6 +147,8 @@ macro_rules! text_in_json {
         }
     };
 }
+
+pub(super) use text_in_json;
 
 text_in_json!(Bytes, "Bytes", r"^\s*[0-9]+\s*(B|KiB|MiB|GiB|TiB)\s*$", "a size as text with a unit, such as \"64GiB\"");
 text_in_json!(SimDuration, "Duration", r"^\s*[0-9]+\s*[a-zA-Z]+", "a duration as text with a unit, such as \"10ms\"");

@@ -61,7 +61,7 @@ fn objects<'a>(value: &'a Value, place: &str, seen: &mut impl FnMut(&str, &'a Va
 
 #[test]
 fn schemas_describe_every_field() {
-    for format in ["scenario", "trace", "result"] {
+    for format in ["scenario", "trace", "result", "recording"] {
         let schema = json(&["schema", format]);
         assert!(schema["$schema"].as_str().unwrap().starts_with("https://json-schema.org/"));
         let mut fields = 0;
@@ -213,7 +213,9 @@ fn completions_know_every_command() {
     for (shell, mark) in [("bash", "complete -F"), ("zsh", "#compdef fragsim"), ("fish", "complete -c fragsim")] {
         let script = stdout(&["completions", shell]);
         assert!(script.contains(mark), "{shell}");
-        for word in ["run", "trace", "import", "list", "schema", "completions", "man", "allocator"] {
+        for word in
+            ["run", "trace", "import", "validate", "recording", "list", "schema", "completions", "man", "allocator"]
+        {
             assert!(script.contains(word), "{shell} does not know {word}");
         }
     }

@@ -8,3 +8,4 @@ mod scenario_errors;
 mod small_machines;
 mod traces;
 mod usage;
+mod validate;

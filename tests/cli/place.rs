@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
@@ -13,6 +13,16 @@ pub struct Ended {
     pub code: Option<i32>,
     pub stdout: String,
     pub stderr: String,
+}
+
+impl Ended {
+    fn of(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).expect("all output is UTF-8"),
+            stderr: String::from_utf8(output.stderr).expect("all output is UTF-8"),
+        }
+    }
 }
 
 /// A directory of its own to run the program in.
@@ -62,12 +72,30 @@ impl Place {
 
     /// Runs the program to its end.
     pub fn run(&self, arguments: &[&str]) -> Ended {
-        let output = self.command(arguments).output().expect("the program starts");
-        Ended {
-            code: output.status.code(),
-            stdout: String::from_utf8(output.stdout).expect("all output is UTF-8"),
-            stderr: String::from_utf8(output.stderr).expect("all output is UTF-8"),
+        Ended::of(self.command(arguments).output().expect("the program starts"))
+    }
+
+    /// Runs the program to its end as somebody who may not do everything: for root as another user, else as it is.
+    #[cfg(unix)]
+    pub fn run_unprivileged(&self, arguments: &[&str]) -> Ended {
+        use std::os::unix::fs::{MetadataExt, PermissionsExt};
+        use std::os::unix::process::CommandExt;
+        /// Nobody's number on every system.
+        const NOBODY: u32 = 65_534;
+        let owner = std::fs::metadata(self.path()).expect("the directory is there").uid();
+        if owner != 0 {
+            return self.run(arguments);
         }
+        // The other user must reach the directory and a program, and the built one may lie below /root.
+        let everyone = || std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(self.path(), everyone()).expect("the directory is ours");
+        let tools = TempDir::new().expect("there is room for a directory");
+        std::fs::set_permissions(tools.path(), everyone()).expect("the directory is ours");
+        let program = tools.path().join("fragsim");
+        std::fs::copy(env!("CARGO_BIN_EXE_fragsim"), &program).expect("there is room for the program");
+        let mut command = Command::new(program);
+        command.args(arguments).current_dir(self.path()).stdin(Stdio::null()).uid(NOBODY).gid(NOBODY);
+        Ended::of(command.output().expect("the program starts"))
     }
 
     /// Runs the program to its end with this standard input.
@@ -79,11 +107,6 @@ impl Place {
         // The program may refuse its input before it has read all of it.
         drop(stdin.write_all(input));
         drop(stdin);
-        let output = child.wait_with_output().expect("the program ends");
-        Ended {
-            code: output.status.code(),
-            stdout: String::from_utf8(output.stdout).expect("all output is UTF-8"),
-            stderr: String::from_utf8(output.stderr).expect("all output is UTF-8"),
-        }
+        Ended::of(child.wait_with_output().expect("the program ends"))
     }
 }

@@ -22,7 +22,7 @@ fn result(place: &Place, more: &[&str]) -> Value {
 
 #[test]
 fn running_out_of_memory_is_told_in_every_format() {
-    let place = place("{\"memory\": \"64MiB\"}");
+    let place = place("{\"memory\": \"192MiB\"}");
     let result = result(&place, &[]);
     let table = place.run(&["run", "s.json"]);
     let text = table.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -44,15 +44,29 @@ fn running_out_of_memory_is_told_in_every_format() {
 
 #[test]
 fn no_allocator_and_no_kernel_crashes_on_a_small_machine() {
-    let place = place("{\"memory\": \"32MiB\"}");
+    let place = place("{\"memory\": \"128MiB\"}");
     for kernel in ["5.10", "5.17", "5.18-rc1", "5.18", "6.0", "6.6", "6.12", "6.15", "7.0", "7.2", "7.3"] {
-        for memory in ["machine.memory=32MiB", "machine.memory=36MiB", "machine.memory=64MiB"] {
+        for memory in ["machine.memory=128MiB", "machine.memory=132MiB", "machine.memory=192MiB"] {
             for start in ["machine.boot_program=true", "machine.boot_program=false"] {
                 let result = result(&place, &["--kernel", kernel, "--set", memory, "--set", start]);
                 for run in result["runs"].as_array().unwrap() {
                     assert!(run["outcome"]["out_of_memory"].is_object(), "{kernel} {memory} {start}: {run}");
                 }
             }
+        }
+    }
+}
+
+#[test]
+fn more_memory_holds_no_fewer_programs() {
+    let place = place("{\"memory\": \"128MiB\"}");
+    let mut held = [0; 7];
+    for mebibytes in [128, 136, 144, 152, 168, 192] {
+        let result = result(&place, &["--set", &format!("machine.memory={mebibytes}MiB")]);
+        for (held, run) in held.iter_mut().zip(result["runs"].as_array().unwrap()) {
+            let loaded = run["text"]["programs_loaded"].as_u64().unwrap();
+            assert!(loaded >= *held, "{mebibytes} MiB: {} programs instead of {held}: {}", loaded, run["allocator"]);
+            *held = loaded;
         }
     }
 }
