@@ -191,13 +191,14 @@ impl Judge {
             let opened = self.places.take_opened();
             self.note_pack(slot, &opened);
             self.alive.entry(key).or_default().push(slot);
-            self.compare(step, record, slot, address, bytes);
+            self.compare(step, record, slot, opened.last().copied(), (address, bytes));
             self.compare_areas(step, record, &opened);
         }
     }
 
-    fn compare(&mut self, step: u32, record: &Record, slot: Slot, address: u64, bytes: u64) {
-        let Some(placed) = self.placed(slot, address) else { return };
+    fn compare(&mut self, step: u32, record: &Record, slot: Slot, opened: Option<AreaId>, code: (u64, u64)) {
+        let (address, bytes) = code;
+        let Some(placed) = self.placed(slot, opened, address) else { return };
         let behind = self.last.map(|last| {
             let start = last.room.end + if last.in_pack { 0 } else { PAGE_BYTES };
             Room { start, end: start + (placed.room.end - placed.room.start) }
@@ -212,13 +213,13 @@ impl Judge {
         }
     }
 
-    /// The room of an image; an image at `address` tells where the range starts, if nothing else does.
-    fn placed(&mut self, slot: Slot, address: u64) -> Option<Placed> {
+    /// The room of an image, which is all of the opened area unless it stands in a pack; an image at `address` tells where the range starts, if nothing else does.
+    fn placed(&mut self, slot: Slot, opened: Option<AreaId>, address: u64) -> Option<Placed> {
         let (area, first, bytes) = match slot.chunk() {
             Some((pack, chunk)) => {
                 (*self.packs.get(&pack)?, u64::from(chunk) * CHUNK_BYTES, slot.image().chunks() * CHUNK_BYTES)
             }
-            None => (slot.own_area()?, 0, 0),
+            None => (opened?, 0, 0),
         };
         let place = self.places.place(area)?;
         let bytes = if bytes == 0 { place.pages * PAGE_BYTES } else { bytes };

@@ -100,7 +100,7 @@ impl Areas for Places {
         }
     }
 
-    /// Each piece that BPF asks for is a whole area of the cache.
+    /// Each piece that BPF asks for is a whole area of the cache, and has its number.
     fn open_rox(&mut self, pages: u64) -> Result<PieceId, NoText> {
         let pages = pages.next_multiple_of(PAGES_PER_2M);
         let area = self.open(AreaRequest { pages, backing: Backing::Huge, reset_on_free: false })?;

@@ -7,7 +7,7 @@ use crate::judge::areas::{self, NewModule};
 use crate::kernel::Kernel;
 use crate::recording::{Image, Load, Operation, Record, Recording};
 use crate::text_alloc::NoText;
-use crate::trace::{EventKind, GivePattern, Images, MemoryGive, MemoryKind, MemoryTake, ModuleLoad, ProgId};
+use crate::trace::{EventKind, GivePattern, Images, MemoryGive, MemoryKind, MemoryTake, ProgId};
 use crate::units::{Order, PAGES_PER_2M};
 
 /// Numbers of a traced tool's programs begin here, those of the lab's lie below.
@@ -105,8 +105,8 @@ impl<'a> Guest<'a> {
         let changes = record.walk.as_ref().map_or(&[][..], |walk| &walk.areas);
         let id = self.modules.len() as u64;
         let id = *self.modules.entry(name).or_insert(id);
-        let NewModule { load, .. } = NewModule::new(id, areas::mapped(changes), self.module_sizes.get(name).copied());
-        self.event(EventKind::ModuleLoad(Box::new(ModuleLoad { id, ..load })))
+        let module = NewModule::new(id, areas::mapped(changes), self.module_sizes.get(name).copied());
+        self.event(EventKind::ModuleLoad(Box::new(module.load)))
     }
 
     fn user(&mut self, name: String) -> u32 {
