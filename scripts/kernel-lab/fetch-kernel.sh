@@ -16,7 +16,8 @@ if [[ $package == *.deb ]]; then
   cp "$package" "$unpacked/kernel.deb"
 else
   # A meta-package names the real one.
-  real=$(apt-cache depends "$package" 2>/dev/null | sed -n 's/^ *Depends: \(linux-\(image\|binary\)-[0-9].*\)/\1/p' | head -1) || true
+  real=$(apt-cache depends "$package" 2>/dev/null |
+    sed -n 's/^ *Depends: \(linux-\(image\|binary\)-[0-9].*\)/\1/p' | head -1) || true
   cd "$unpacked"
   # As root, apt would complain that its own user cannot write here.
   if ! apt-get download -qq -o APT::Sandbox::User=root "${real:-$package}" >&2; then

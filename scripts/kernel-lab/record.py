@@ -28,7 +28,9 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("kernel", help="a folder below WORK/kernels with a vmlinuz in it, such as 6.1.192")
     parser.add_argument("experiment", choices=EXPERIMENTS, metavar="experiment", help="see below")
-    parser.add_argument("--variant", default="", metavar="WORDS", help="change the experiment, for example keep or n3000")
+    parser.add_argument(
+        "--variant", default="", metavar="WORDS", help="change the experiment, for example keep or n3000"
+    )
     parser.add_argument("--ram", type=int, default=4096, metavar="MIB", help="memory of the guest (default: 4096)")
     parser.add_argument("--smp", type=int, default=1, metavar="CPUS", help="processors of the guest (default: 1)")
     parser.add_argument("--kaslr", action="store_true", help="randomize addresses")
@@ -38,7 +40,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--root", type=Path, metavar="FOLDER", help="more files for the guest: tools, /mods/*.ko")
     parser.add_argument("--tag", default="", help="a word at the end of the file's name")
     parser.add_argument("--limit", type=int, default=900, metavar="SECONDS", help="give up then (default: 900)")
-    parser.add_argument("--work", type=Path, default=WORK, metavar="FOLDER", help="kernels and results (default: %(default)s)")
+    parser.add_argument(
+        "--work", type=Path, default=WORK, metavar="FOLDER", help="kernels and results (default: %(default)s)"
+    )
     return parser.parse_args()
 
 

@@ -45,7 +45,7 @@ class Options:
 
 def log_uniform(choices: random.Random, low: int, high: int) -> int:
     """A number whose logarithm is uniform."""
-    return int(round(math.exp(choices.uniform(math.log(low), math.log(high)))))
+    return round(math.exp(choices.uniform(math.log(low), math.log(high))))
 
 
 def unload_all(lab: Recorder, wait: int = 1000, settle: int = 1000) -> None:
@@ -179,7 +179,7 @@ def _fill_movable(lab: Recorder, options: Options) -> None:
 
 
 def mixed_on_filled(lab: Recorder, options: Options) -> None:
-    """E7: 80 % of memory (--fill) filled with movable pages and half of that freed at random, then E3."""
+    """E7: 80 % of free memory (--fill) filled with movable pages and half of that freed at random, then E3."""
     _fill_movable(lab, options)
     mixed_programs(lab, options)
 
@@ -241,9 +241,9 @@ def traced_tool(lab: Recorder, _: Options) -> None:
 
 
 def mixed_on_scattered(lab: Recorder, options: Options) -> None:
-    """E11: 40 % of memory (--fill) in page tables, which cannot be moved; half of them (with --fill a quarter) freed, in
-    the order of their addresses or at random (variant shuffle); variant nohuge: movable pages then take all blocks that
-    are still whole; then E3."""
+    """E11: 40 % of memory (--fill) in page tables, which cannot be moved; half of them (with --fill a quarter) freed,
+    in the order of their addresses or at random (variant shuffle); variant nohuge: movable pages then take all blocks
+    that are still whole; then E3."""
     lab.step("write /proc/sys/vm/max_map_count 4000000", walk=False)
     percent, freed = (40, 500) if options.fill is None else (options.fill, 250)
     tables = (lab.guest.machine.ram_mib << 20) * percent // 100 >> 12
@@ -278,8 +278,8 @@ def modules(lab: Recorder, options: Options) -> None:
 
 
 def pack_churn(lab: Recorder, options: Options) -> None:
-    """P1: a big program stays, a second one is loaded and unloaded 15 times, then five at once three times (variant rev:
-    freed last first). Every cycle makes a pack and frees it."""
+    """P1: a big program stays, a second one is loaded and unloaded 15 times, then five at once three times (variant
+    rev: freed last first). Every cycle makes a pack and frees it."""
     lab.step(f"load 1 {BIG_PROGRAM} s", mark="ballast")
     lab.step("sync 200")
     for cycle in range(15):
@@ -298,8 +298,8 @@ def pack_churn(lab: Recorder, options: Options) -> None:
 
 
 def packs_without_blocks(lab: Recorder, options: Options) -> None:
-    """P2: scattered page tables as in E11 (shuffle), movable pages take all blocks that are still whole, then 12 programs
-    that need a pack each, unloaded one by one."""
+    """P2: scattered page tables as in E11 (shuffle), movable pages take all blocks that are still whole, then 12
+    programs that need a pack each, unloaded one by one."""
     lab.step("write /proc/sys/vm/max_map_count 4000000", walk=False)
     tables = (lab.guest.machine.ram_mib << 20) * 40 // 100 >> 12
     filled = lab.step(f"ptes 3 {tables}", mark="filled")

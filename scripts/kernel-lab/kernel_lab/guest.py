@@ -86,9 +86,7 @@ class Guest:
         arguments += ["-qmp", f"unix:{folder}/qmp,server=on,wait=off"]
         with open(folder / "qemu.log", "wb") as log:
             # A group of its own: Ctrl-C is for us, and we end the guest.
-            return subprocess.Popen(
-                arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-            )
+            return subprocess.Popen(arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
 
     def __enter__(self) -> Guest:
         return self
