@@ -11,7 +11,10 @@ step cargo clippy --locked --all-targets -- -D warnings
 step cargo test --locked
 # The baselines in results/, as a user's CI holds them.
 step cargo run --locked --quiet -- check --quiet
-step cargo run --locked --quiet -- validate
+# Recorded kernels: what was reached must not be lost.
+step cargo run --locked --quiet -- validate --level mechanics
+step cargo run --locked --quiet -- validate --level placement
+step scripts/fidelity.sh --check
 RUSTDOCFLAGS="-D warnings" step cargo doc --locked --no-deps
 # Boots a kernel and records it, if there is an emulator; says so if not.
 step scripts/kernel-lab/smoke.sh

@@ -48,4 +48,4 @@ if [[ -z $fragsim ]]; then
   done
 fi
 [[ -n $fragsim ]] || skip "the logs are consistent, but there is no build of fragsim to judge them"
-"$fragsim" validate "$work/results"
+"$fragsim" validate --level mechanics "$work/results"

@@ -183,9 +183,14 @@ mod tests {
         };
         let mut kernel = Kernel::boot(&setup, Policy::PerProg.build(PolicyOptions::default())).unwrap();
         let take = MemoryTake { user: 0, kind: MemoryKind::PageTables, pages: 1, order: Order::ZERO };
-        while kernel.apply(&EventKind::MemoryTake(take)).is_ok() {}
+        // The first failure brings pages of the per-CPU lists back.
+        for _ in 0..2 {
+            while kernel.apply(&EventKind::MemoryTake(take)).is_ok() {}
+        }
         let give = MemoryGive { user: 0, pages: Some(200), pattern: GivePattern::Oldest };
         kernel.apply(&EventKind::MemoryGive(give)).unwrap();
+        let more = MemoryTake { pages: 512, ..take };
+        assert!(kernel.apply(&EventKind::MemoryTake(more)).is_err(), "512 pages are too many");
         kernel
     }
 

@@ -138,12 +138,14 @@ impl Snapshot {
 
     /// Whether the host has just booted: nine tenths of its free memory are blocks of the largest order.
     pub fn has_just_booted(&self) -> bool {
-        let pages = |orders: std::ops::RangeFrom<usize>| -> u64 {
-            let of =
-                |zone: &SnapshotZone| orders.clone().zip(&zone.free[orders.clone()]).map(|(o, n)| n << o).sum::<u64>();
+        let pages = |orders: std::ops::RangeFrom<usize>| -> u128 {
+            let of = |zone: &SnapshotZone| -> u128 {
+                orders.clone().zip(&zone.free[orders.clone()]).map(|(order, blocks)| u128::from(*blocks) << order).sum()
+            };
             self.zones.iter().map(of).sum()
         };
-        10 * pages(Order::MAX.index()..) >= 9 * pages(0..)
+        let free = pages(0..);
+        free > 0 && 10 * pages(Order::MAX.index()..) >= 9 * free
     }
 
     fn preferred(&self, memory: &Memory) -> Option<&SnapshotZone> {
