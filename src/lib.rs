@@ -7,6 +7,7 @@
 //! - [`replay`] gives each allocator a host of its own and lets the events happen to it.
 //! - [`kernel`] is such a host: [`memory`] (the page allocator), [`direct_map`] (the entries that split) and one of
 //!   [`text_alloc`] (the policies), put together as a kernel release does.
+//! - [`tlb`] tells what leaves of which sizes cost: TLB misses on real cores.
 //! - [`result`] is what came out, [`report`] shows it, [`cli`] is the program around all of it.
 //! - [`units`], [`rng`], [`diagnostics`], [`json`] and [`files`] serve the others and know none of them.
 
@@ -23,5 +24,6 @@ pub mod result;
 pub mod rng;
 pub mod scenario;
 pub mod text_alloc;
+pub mod tlb;
 pub mod trace;
 pub mod units;

@@ -10,12 +10,13 @@ const FILE_LINES: usize = 450;
 const FUNCTION_LINES: usize = 60;
 
 /// Which rooms a room may import from. A room that is not listed is an error.
-const ROOMS: [(&str, &[&str]); 15] = [
+const ROOMS: [(&str, &[&str]); 16] = [
     ("units", &[]),
     ("rng", &[]),
     ("diagnostics", &[]),
     ("json", &["diagnostics"]),
     ("files", &["units", "diagnostics"]),
+    ("tlb", &["units", "rng", "diagnostics", "json", "files"]),
     ("memory", &["units", "rng"]),
     ("direct_map", &["units"]),
     ("text_alloc", &["units"]),
@@ -42,6 +43,7 @@ const ROOMS: [(&str, &[&str]); 15] = [
             "trace",
             "kernel",
             "replay",
+            "tlb",
             "scenario",
             "result",
             "report",

@@ -9,11 +9,13 @@ use super::exit;
 use super::output::Failure;
 use crate::report::{Format, Listing};
 use crate::scenario;
+use crate::tlb::{Cpu, preset_names};
 
 pub(super) const HELP: &str = "\
 Examples:
   fragsim list allocators
-  fragsim list kernels --format json";
+  fragsim list kernels --format json
+  fragsim list cpus";
 
 /// Arguments of `list`.
 #[derive(Clone, Debug, Args)]
@@ -34,16 +36,26 @@ enum What {
     Kernels,
     /// What the host's memory can look like at the start
     StartStates,
+    /// Cores whose TLBs are known
+    Cpus,
 }
 
 /// Runs the command.
 pub(super) fn run(args: &ListArgs, out: &mut dyn Write) -> Result<u8, Failure> {
-    let choices = match args.what {
-        What::Allocators => scenario::allocators(),
-        What::Kernels => scenario::kernels(),
-        What::StartStates => scenario::start_states(),
+    let of_scenario = |choices: Vec<scenario::Choice>| -> Vec<(String, String)> {
+        choices.into_iter().map(|choice| (choice.name, choice.summary)).collect()
     };
-    let entries = choices.into_iter().map(|choice| (choice.name, choice.summary)).collect();
+    let entries = match args.what {
+        What::Allocators => of_scenario(scenario::allocators()),
+        What::Kernels => of_scenario(scenario::kernels()),
+        What::StartStates => of_scenario(scenario::start_states()),
+        What::Cpus => cpus(),
+    };
     Listing { entries }.write(args.format, line_width(), out)?;
     Ok(exit::DONE)
+}
+
+/// Every preset with its structures.
+fn cpus() -> Vec<(String, String)> {
+    preset_names().map(|name| (name.to_owned(), Cpu::named(name).expect("it is a preset").summary())).collect()
 }

@@ -14,6 +14,8 @@ mod progress;
 mod render;
 mod run;
 mod schema;
+mod tlb;
+mod tlb_report;
 pub mod trace;
 mod trace_table;
 
@@ -58,6 +60,9 @@ enum Command {
         #[command(subcommand)]
         command: TraceCommand,
     },
+    /// Simulate the TLBs of a core on a list of accesses
+    #[command(after_help = tlb::HELP)]
+    Tlb(tlb::TlbArgs),
     /// Explain what a scenario can choose from
     #[command(after_help = list::HELP)]
     List(list::ListArgs),
@@ -105,6 +110,7 @@ fn dispatch(command: &Command, messages: Messages) -> Result<u8, Failure> {
     let code = match command {
         Command::Run(args) => run::run(args, &mut out, messages)?,
         Command::Trace { command } => trace(command, &mut out, messages)?,
+        Command::Tlb(args) => tlb::run(args, &mut out)?,
         Command::List(args) => list::run(args, &mut out)?,
         Command::Schema(args) => schema::run(args, &mut out)?,
         Command::Completions(args) => completions::run(args, &mut Cli::command(), &mut out)?,

@@ -9,6 +9,7 @@ use super::exit;
 use super::output::Failure;
 use crate::result::ResultDoc;
 use crate::scenario::Scenario;
+use crate::tlb::CpuDoc;
 use crate::trace;
 
 pub(super) const HELP: &str = "\
@@ -33,6 +34,8 @@ enum FileFormat {
     Trace,
     /// What `run` writes
     Result,
+    /// What `tlb --cpu` reads
+    Cpu,
 }
 
 /// Runs the command.
@@ -41,6 +44,7 @@ pub(super) fn run(args: &SchemaArgs, out: &mut dyn Write) -> Result<u8, Failure>
         FileFormat::Scenario => schema_for!(Scenario),
         FileFormat::Trace => trace::json_schema(),
         FileFormat::Result => schema_for!(ResultDoc),
+        FileFormat::Cpu => schema_for!(CpuDoc),
     };
     let text = serde_json::to_string_pretty(&schema).expect("a schema has a form in JSON");
     writeln!(out, "{text}")?;

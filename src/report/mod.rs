@@ -1,6 +1,7 @@
 //! A result for readers: table, JSON, CSV and Markdown. Nothing here knows how the result came about.
 
 mod csv;
+mod grid;
 mod json;
 mod listing;
 mod markdown;
@@ -8,6 +9,7 @@ mod rows;
 mod table;
 mod verdict;
 
+pub use grid::Grid;
 pub use listing::Listing;
 pub use verdict::verdict;
 
