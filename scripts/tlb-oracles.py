@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compares `fragsim tlb` with independent simulators on the same accesses, and writes docs/tlb-oracles.md.
+"""Compares `fragsim tlb` with independent simulators on the same accesses, as a Markdown table.
 
 Usage: scripts/tlb-oracles.py [--fragsim PATH] [--output FILE]
 
@@ -149,7 +149,7 @@ def against_libcachesim(args, work, rows):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fragsim", default=str(ROOT / "target/release/fragsim"))
-    parser.add_argument("--output", default=str(ROOT / "docs/tlb-oracles.md"))
+    parser.add_argument("--output", help="a file to write the table to as well")
     args = parser.parse_args()
     if not os.access(args.fragsim, os.X_OK):
         sys.exit(f"there is no program {args.fragsim}; run `cargo build --release` or name one with --fragsim")
@@ -161,7 +161,8 @@ def main():
     text += "| oracle | what | oracle | fragsim | equal |\n|---|---|--:|--:|---|\n"
     for oracle, what, theirs, ours in rows:
         text += f"| {oracle} | {what} | {theirs} | {ours} | {'yes' if theirs == ours else f'{ours - theirs:+}'} |\n"
-    pathlib.Path(args.output).write_text(text)
+    if args.output:
+        pathlib.Path(args.output).write_text(text)
     sys.stdout.write(text)
     sys.exit(0 if all(theirs == ours for _, _, theirs, ours in rows) else 1)
 

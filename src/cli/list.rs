@@ -9,7 +9,7 @@ use super::exit;
 use super::output::Failure;
 use crate::report::{Format, Listing};
 use crate::scenario;
-use crate::tlb::{Cpu, preset_names};
+use crate::tlb::{Cpu, Workload, preset_names, workload_names};
 
 pub(super) const HELP: &str = "\
 Examples:
@@ -38,6 +38,8 @@ enum What {
     StartStates,
     /// Cores whose TLBs are known
     Cpus,
+    /// What the kernel may do with its memory
+    Workloads,
 }
 
 /// Runs the command.
@@ -50,6 +52,7 @@ pub(super) fn run(args: &ListArgs, out: &mut dyn Write) -> Result<u8, Failure> {
         What::Kernels => of_scenario(scenario::kernels()),
         What::StartStates => of_scenario(scenario::start_states()),
         What::Cpus => cpus(),
+        What::Workloads => workloads(),
     };
     Listing { entries }.write(args.format, line_width(), out)?;
     Ok(exit::DONE)
@@ -58,4 +61,13 @@ pub(super) fn run(args: &ListArgs, out: &mut dyn Write) -> Result<u8, Failure> {
 /// Every preset with its structures.
 fn cpus() -> Vec<(String, String)> {
     preset_names().map(|name| (name.to_owned(), Cpu::named(name).expect("it is a preset").summary())).collect()
+}
+
+/// Every preset with what it rests on.
+fn workloads() -> Vec<(String, String)> {
+    let summary = |name: &str| {
+        let workload = Workload::named(name).expect("it is a preset");
+        format!("{}. {}", workload.doc().title, workload.doc().comment)
+    };
+    workload_names().map(|name| (name.to_owned(), summary(name))).collect()
 }

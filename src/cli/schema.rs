@@ -9,7 +9,7 @@ use super::exit;
 use super::output::Failure;
 use crate::result::ResultDoc;
 use crate::scenario::Scenario;
-use crate::tlb::CpuDoc;
+use crate::tlb::{CpuDoc, WorkloadDoc};
 use crate::trace;
 
 pub(super) const HELP: &str = "\
@@ -36,6 +36,8 @@ enum FileFormat {
     Result,
     /// What `tlb --cpu` reads
     Cpu,
+    /// What kernel memory is used, and how unevenly
+    Workload,
 }
 
 /// Runs the command.
@@ -45,6 +47,7 @@ pub(super) fn run(args: &SchemaArgs, out: &mut dyn Write) -> Result<u8, Failure>
         FileFormat::Trace => trace::json_schema(),
         FileFormat::Result => schema_for!(ResultDoc),
         FileFormat::Cpu => schema_for!(CpuDoc),
+        FileFormat::Workload => schema_for!(WorkloadDoc),
     };
     let text = serde_json::to_string_pretty(&schema).expect("a schema has a form in JSON");
     writeln!(out, "{text}")?;

@@ -133,8 +133,10 @@ impl TlbReport {
         let mut rows = Vec::new();
         for structure in &self.structures {
             let level = structure.level.to_string();
-            for (size, counts) in &structure.page_sizes {
-                rows.push(row(&structure.name, &level, size, counts.hits, counts.misses));
+            for size in PageSize::ALL.map(|size| size.to_string()) {
+                if let Some(counts) = structure.page_sizes.get(&size) {
+                    rows.push(row(&structure.name, &level, &size, counts.hits, counts.misses));
+                }
             }
         }
         for kind in &self.by_kind {

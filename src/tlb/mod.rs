@@ -5,6 +5,7 @@
 //! - [`Simulator`] looks accesses up one by one, exactly; [`read_accesses`] reads them from a file.
 //! - [`estimate()`] gets miss rates without accesses, out of how many pages are used how often.
 //! - [`Workload`] says which kernel memory is used, and [`Placement`] puts it on a host.
+//! - [`text_walks_per_second()`] does the same for BPF text.
 //! - [`CostModel`] turns misses into cycles and a share of time.
 
 mod access;
@@ -15,6 +16,7 @@ mod engine;
 mod estimate;
 mod leaf_text;
 mod leaves;
+mod text_pages;
 mod workload;
 
 pub use access::{Access, Host};
@@ -29,6 +31,7 @@ pub use engine::{Counts, Simulator, StructureCounts, Tally};
 pub use estimate::{Demand, Estimate, PageGroup, RankClass, Region, Sweep, estimate, rank_classes};
 pub use leaf_text::read_leaves;
 pub use leaves::{LeafMap, LeafMapBuilder, Overlap};
+pub use text_pages::{TextUse, text_walks_per_second};
 pub use workload::{
     Accesses, Home, MemoryClass, Pattern, Placement, SCHEMA_VERSION as WORKLOAD_SCHEMA_VERSION, Workload, WorkloadDoc,
     workload_names,

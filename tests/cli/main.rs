@@ -6,5 +6,6 @@ mod place;
 mod results;
 mod scenario_errors;
 mod small_machines;
+mod tlb;
 mod traces;
 mod usage;

@@ -216,3 +216,44 @@ fn a_flush_makes_everything_miss_again() {
     let counts = simulator.counts();
     assert_eq!((counts.total_walks(), counts.flushes, counts.page_flushes), (5, 1, 1));
 }
+
+/// The list on which the independent simulators were run: products of two linear congruential numbers.
+fn oracle_pages(count: usize, pages: u64) -> Vec<Access> {
+    let mut state = 1u64;
+    let mut next = || {
+        state = (state * 1_103_515_245 + 12_345) % (1 << 31);
+        (state >> 8) % pages
+    };
+    (0..count).map(|_| next() * next() / pages).map(|page| Access::load(page << 12)).collect()
+}
+
+/// Counts of pycachesim 0.3.1 with lines of 4096 bytes; `scripts/tlb-oracles.py` runs it and others again.
+#[test]
+fn two_levels_count_as_pycachesim_does() {
+    for (first, second, pages, counts) in [
+        ((64, 4), (1536, 12), 6000, [(441, 19_559), (8_114, 11_445)]),
+        ((16, 16), (1024, 8), 3000, [(227, 19_773), (10_700, 9_073)]),
+        ((96, 6), (2048, 16), 8000, [(476, 19_524), (7_978, 11_546)]),
+    ] {
+        let shape = |(entries, ways): (u32, u32)| json!({"entries": entries, "ways": ways});
+        let cpu = small(&shape(first), &shape(second), &json!({})).unwrap();
+        let mut simulator = Simulator::new(&cpu, Host::Native, 1);
+        simulator.run(&LeafMap::uniform(PageSize::Size4K), &oracle_pages(20_000, pages));
+        let found = |at: usize| {
+            let tally = simulator.counts().structures[at].by_size[0];
+            (tally.hits, tally.misses)
+        };
+        assert_eq!([found(0), found(1)], counts, "{first:?} and {second:?}");
+    }
+}
+
+/// Misses of libcachesim 0.3.5, fully associative LRU.
+#[test]
+fn one_set_counts_as_libcachesim_does() {
+    for (entries, pages, misses) in [(64, 500, 15_099), (100, 900, 15_834)] {
+        let shape = json!({"entries": entries, "ways": "full"});
+        let mut simulator = Simulator::new(&small(&shape, &shape, &json!({})).unwrap(), Host::Native, 1);
+        simulator.run(&LeafMap::uniform(PageSize::Size4K), &oracle_pages(20_000, pages));
+        assert_eq!(simulator.counts().total_first_level_misses(), misses);
+    }
+}
