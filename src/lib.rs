@@ -8,6 +8,7 @@
 //! - [`kernel`] is such a host: [`memory`] (the page allocator), [`direct_map`] (the entries that split) and one of
 //!   [`text_alloc`] (the policies), put together as a kernel release does.
 //! - [`recording`] reads what real kernels did, [`judge`] compares the model with it.
+//! - [`tlb`] tells what leaves of which sizes cost: TLB misses on real cores.
 //! - [`result`] is what came out, [`compare`] lays several side by side, [`check`] holds them against a baseline,
 //!   [`report`] shows all of that, [`cli`] is the program around it.
 //! - [`units`], [`rng`], [`diagnostics`], [`json`] and [`files`] serve the others and know none of them.
@@ -29,5 +30,6 @@ pub mod result;
 pub mod rng;
 pub mod scenario;
 pub mod text_alloc;
+pub mod tlb;
 pub mod trace;
 pub mod units;

@@ -22,6 +22,10 @@ pub enum Component {
     Deferral = 4,
     /// Other memory users of a trace.
     MemoryUsers = 5,
+    /// Entries of a TLB that replaces at random.
+    Tlb = 6,
+    /// Where the classes of an access workload lie, and its accesses.
+    Accesses = 7,
 }
 
 /// A stream of random numbers that is the same on every machine.

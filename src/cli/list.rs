@@ -9,11 +9,13 @@ use super::exit;
 use super::output::Failure;
 use crate::report::{Format, Listing};
 use crate::scenario;
+use crate::tlb::{Cpu, Workload, preset_names, workload_names};
 
 pub(super) const HELP: &str = "\
 Examples:
   fragsim list allocators
-  fragsim list kernels --format json";
+  fragsim list kernels --format json
+  fragsim list cpus";
 
 /// Arguments of `list`.
 #[derive(Clone, Debug, Args)]
@@ -34,16 +36,38 @@ enum What {
     Kernels,
     /// What the host's memory can look like at the start
     StartStates,
+    /// Cores whose TLBs are known
+    Cpus,
+    /// What the kernel may do with its memory
+    Workloads,
 }
 
 /// Runs the command.
 pub(super) fn run(args: &ListArgs, out: &mut dyn Write) -> Result<u8, Failure> {
-    let choices = match args.what {
-        What::Allocators => scenario::allocators(),
-        What::Kernels => scenario::kernels(),
-        What::StartStates => scenario::start_states(),
+    let of_scenario = |choices: Vec<scenario::Choice>| -> Vec<(String, String)> {
+        choices.into_iter().map(|choice| (choice.name, choice.summary)).collect()
     };
-    let entries = choices.into_iter().map(|choice| (choice.name, choice.summary)).collect();
+    let entries = match args.what {
+        What::Allocators => of_scenario(scenario::allocators()),
+        What::Kernels => of_scenario(scenario::kernels()),
+        What::StartStates => of_scenario(scenario::start_states()),
+        What::Cpus => cpus(),
+        What::Workloads => workloads(),
+    };
     Listing { entries }.write(args.format, line_width(), out)?;
     Ok(exit::DONE)
+}
+
+/// Every preset with its structures.
+fn cpus() -> Vec<(String, String)> {
+    preset_names().map(|name| (name.to_owned(), Cpu::named(name).expect("it is a preset").summary())).collect()
+}
+
+/// Every preset with what it rests on.
+fn workloads() -> Vec<(String, String)> {
+    let summary = |name: &str| {
+        let workload = Workload::named(name).expect("it is a preset");
+        format!("{}. {}", workload.doc().title, workload.doc().comment)
+    };
+    workload_names().map(|name| (name.to_owned(), summary(name))).collect()
 }

@@ -18,6 +18,8 @@ mod recordings;
 mod render;
 mod run;
 mod schema;
+mod tlb;
+mod tlb_report;
 pub mod trace;
 mod trace_table;
 mod validate;
@@ -80,6 +82,9 @@ enum Command {
         #[command(subcommand)]
         command: recording::RecordingCommand,
     },
+    /// Simulate the TLBs of a core on a list of accesses
+    #[command(after_help = tlb::HELP)]
+    Tlb(tlb::TlbArgs),
     /// Explain what a scenario can choose from
     #[command(after_help = list::HELP)]
     List(list::ListArgs),
@@ -131,6 +136,7 @@ fn dispatch(command: &Command, messages: Messages) -> Result<u8, Failure> {
         Command::Trace { command } => trace(command, &mut out, messages)?,
         Command::Validate(args) => validate::run(args, &mut out)?,
         Command::Recording { command } => recording::run(command, &mut out)?,
+        Command::Tlb(args) => tlb::run(args, &mut out)?,
         Command::List(args) => list::run(args, &mut out)?,
         Command::Schema(args) => schema::run(args, &mut out)?,
         Command::Completions(args) => completions::run(args, &mut Cli::command(), &mut out)?,

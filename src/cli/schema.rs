@@ -10,6 +10,7 @@ use super::output::Failure;
 use crate::recording;
 use crate::result::ResultDoc;
 use crate::scenario::Scenario;
+use crate::tlb::{CpuDoc, WorkloadDoc};
 use crate::trace;
 
 pub(super) const HELP: &str = "\
@@ -36,6 +37,10 @@ enum FileFormat {
     Result,
     /// A line of a recording of a real kernel
     Recording,
+    /// What `tlb --cpu` reads
+    Cpu,
+    /// What kernel memory is used, and how unevenly
+    Workload,
 }
 
 /// Runs the command.
@@ -45,6 +50,8 @@ pub(super) fn run(args: &SchemaArgs, out: &mut dyn Write) -> Result<u8, Failure>
         FileFormat::Trace => trace::json_schema(),
         FileFormat::Result => schema_for!(ResultDoc),
         FileFormat::Recording => recording::json_schema(),
+        FileFormat::Cpu => schema_for!(CpuDoc),
+        FileFormat::Workload => schema_for!(WorkloadDoc),
     };
     let text = serde_json::to_string_pretty(&schema).expect("a schema has a form in JSON");
     writeln!(out, "{text}")?;

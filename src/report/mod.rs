@@ -10,12 +10,14 @@ mod listing;
 mod markdown;
 mod number;
 mod rows;
+mod sheet;
 mod table;
 mod verdict;
 
 pub use checks::{CheckReport, CheckedInput, Ending};
 pub use comparison::ComparisonView;
 pub use listing::Listing;
+pub use sheet::Sheet;
 pub use verdict::verdict;
 
 use std::io::{self, Write};

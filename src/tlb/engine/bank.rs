@@ -1,0 +1,84 @@
+//! A structure as an array of entries; a key is a page's number and, in its two lowest bits, its size.
+
+use super::hashed::Hashed;
+use super::index::SetIndex;
+use super::ordered::Ordered;
+use super::policy::{ListLru, Mru3Plru4, NibbleLru, Policy, Random, TreePlru};
+use super::sets::{Narrow, Sets, Sixteen, Tags};
+use crate::rng::Stream;
+use crate::tlb::cpu::{Replacement, Structure};
+
+/// Bits of a key below the page number.
+pub(super) const CLASS_BITS: u32 = 2;
+/// No page's key: no page has the size 3.
+pub(super) const EMPTY: u64 = u64::MAX;
+
+/// The entries of one structure.
+pub(super) trait Bank: Send {
+    /// Looks a page up and, if it is not there, puts it there; whether it was there.
+    fn access(&mut self, key: u64) -> bool;
+
+    /// Looks a page up; whether it is there.
+    fn touch(&mut self, key: u64) -> bool;
+
+    /// Puts a page there that is not; returns the one that gives way.
+    fn insert(&mut self, key: u64) -> Option<u64>;
+
+    /// Drops a page; whether it was there.
+    fn remove(&mut self, key: u64) -> bool;
+
+    /// Drops every page.
+    fn flush(&mut self);
+
+    /// Accesses one page after the other and marks with 1 those that missed, with 0 the others.
+    ///
+    /// One call for many pages, so that nothing is chosen at run time in between.
+    fn access_all(&mut self, keys: &[u64], missed: &mut [u8]) {
+        for (key, missed) in keys.iter().zip(missed) {
+            *missed = u8::from(!self.access(*key));
+        }
+    }
+}
+
+/// The bank of a structure; `stream` is used if it replaces at random.
+pub(super) fn bank(structure: &Structure, stream: Stream) -> Box<dyn Bank> {
+    let index = SetIndex::of(structure);
+    let (sets, ways) = structure.sets_and_ways();
+    let (sets, ways) = (sets as usize, ways as usize);
+    match structure.replacement {
+        _ if ways == 1 => ordered(sets, 1, index),
+        Replacement::Lru if ways <= 8 => ordered(sets, ways, index),
+        Replacement::Lru if ways <= 16 => {
+            Box::new(Sets::new(Sixteen::new(sets), NibbleLru::new(sets, ways), sets, ways, index))
+        }
+        Replacement::Lru => Box::new(Hashed::new(ListLru::new(sets, ways), sets, ways, index)),
+        Replacement::TreePlru => narrow_or_wide(TreePlru::new(sets, ways), sets, ways, index),
+        Replacement::Mru3Plru4 => narrow_or_wide(Mru3Plru4::new(sets), sets, ways, index),
+        Replacement::Random => narrow_or_wide(Random::new(stream, ways), sets, ways, index),
+    }
+}
+
+fn narrow_or_wide<P: Policy + Send + 'static>(policy: P, sets: usize, ways: usize, index: SetIndex) -> Box<dyn Bank> {
+    fn boxed<T: Tags + Send + 'static, P: Policy + Send + 'static>(sets: Sets<T, P>) -> Box<dyn Bank> {
+        Box::new(sets)
+    }
+    match ways {
+        0..=4 => boxed(Sets::new(Narrow::<4>::new(sets), policy, sets, ways, index)),
+        5..=8 => boxed(Sets::new(Narrow::<8>::new(sets), policy, sets, ways, index)),
+        9..=16 => boxed(Sets::new(Sixteen::new(sets), policy, sets, ways, index)),
+        _ => Box::new(Hashed::new(policy, sets, ways, index)),
+    }
+}
+
+fn ordered(sets: usize, ways: usize, index: SetIndex) -> Box<dyn Bank> {
+    match ways {
+        1 => Box::new(Ordered::<1>::new(sets, index)),
+        2 => Box::new(Ordered::<2>::new(sets, index)),
+        3 => Box::new(Ordered::<3>::new(sets, index)),
+        4 => Box::new(Ordered::<4>::new(sets, index)),
+        5 => Box::new(Ordered::<5>::new(sets, index)),
+        6 => Box::new(Ordered::<6>::new(sets, index)),
+        7 => Box::new(Ordered::<7>::new(sets, index)),
+        _ => Box::new(Ordered::<8>::new(sets, index)),
+    }
+}

@@ -1,0 +1,234 @@
+//! Puts a workload's classes on the memory of a host.
+
+use super::contract::{Home, MemoryClass, Pattern, WorkloadDoc};
+use crate::rng::{Component, Stream};
+use crate::tlb::access::Access;
+use crate::tlb::cpu::Kind;
+use crate::tlb::estimate::{Demand, PageGroup, RankClass, Region, Sweep, rank_classes};
+use crate::units::PageSize;
+
+/// Bytes of a block.
+const BLOCK_SHIFT: u32 = 21;
+/// Blocks in 1 GiB.
+const BLOCKS_PER_1G: u64 = 512;
+
+/// Which blocks of 2 MiB a workload uses, and how much. Drawn once for a host: every allocator and every point of time
+/// sees the same blocks, so that a difference in misses is one in page sizes.
+#[derive(Clone, Debug)]
+pub struct Placement {
+    classes: Vec<PlacedClass>,
+}
+
+#[derive(Clone, Debug)]
+struct PlacedClass {
+    /// Of all accesses.
+    share: f64,
+    /// Of its accesses.
+    stores: f64,
+    use_: Use,
+    /// The blocks by rank, or by address for a stream.
+    blocks: Vec<u64>,
+    /// Whether the blocks are one range without a gap.
+    contiguous: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Use {
+    Ranked(Vec<RankClass>),
+    Streaming(f64),
+}
+
+impl Placement {
+    /// Chooses blocks for each class among those of its home; `blocks` are the host's, by number and home. A home that
+    /// is too small for its classes is shared in proportion to their working sets.
+    pub fn new(workload: &WorkloadDoc, blocks: &[(u64, Home)], seed: u64) -> Self {
+        let stream = &mut Stream::new(seed, Component::Accesses, 0);
+        let mut classes: Vec<Option<PlacedClass>> = vec![None; workload.classes.len()];
+        for home in [Home::Unmovable, Home::Movable] {
+            let mut free: Vec<u64> = blocks.iter().filter(|(_, of)| *of == home).map(|(block, _)| *block).collect();
+            stream.shuffle(&mut free);
+            let wanted = |class: &MemoryClass| class.working_set.get().div_ceil(1 << BLOCK_SHIFT).max(1);
+            let here = || workload.classes.iter().enumerate().filter(|(_, class)| class.memory == home);
+            let total: u64 = here().map(|(_, class)| wanted(class)).sum();
+            let available = free.len() as u64;
+            for (at, class) in here() {
+                let share = if total > available {
+                    (u128::from(wanted(class)) * u128::from(available) / u128::from(total)) as u64
+                } else {
+                    wanted(class)
+                };
+                let rest = free.split_off((share as usize).min(free.len()));
+                classes[at] = Some(PlacedClass::new(class, std::mem::replace(&mut free, rest)));
+            }
+        }
+        Self { classes: classes.into_iter().flatten().filter(|class| !class.blocks.is_empty()).collect() }
+    }
+
+    /// The demand if each block is mapped with this size; blocks of a page of 1G all say so.
+    pub fn demand(&self, size_of: impl Fn(u64) -> PageSize) -> Demand {
+        let mut demand = Demand::default();
+        let mut gib: Vec<(u64, [f64; 3])> = Vec::new();
+        for class in &self.classes {
+            let region = demand.regions.len();
+            demand.regions.push(class.region());
+            let rates = |share: f64| [share * (1.0 - class.stores), share * class.stores, 0.0];
+            match &class.use_ {
+                Use::Streaming(accesses_per_4k) => {
+                    class.sweeps(*accesses_per_4k, &size_of, &mut demand.sweeps);
+                }
+                Use::Ranked(ranks) => {
+                    for rank in ranks {
+                        let each = class.share * rank.weight / (rank.end - rank.start) as f64;
+                        let mut counts = [0.0f64; 3];
+                        for &block in &class.blocks[rank.start as usize..rank.end as usize] {
+                            let size = size_of(block);
+                            counts[size as usize] += 1.0;
+                            if size == PageSize::Size1G {
+                                gib.push((block / BLOCKS_PER_1G, rates(each)));
+                            }
+                        }
+                        let mut group = |groups: fn(&mut Demand) -> &mut Vec<PageGroup>, size, pages, rate| {
+                            if pages > 0.0 {
+                                groups(&mut demand).push(PageGroup { region, size, pages, rates: rates(rate) });
+                            }
+                        };
+                        group(|demand| &mut demand.groups, PageSize::Size4K, counts[0] * 512.0, each / 512.0);
+                        group(|demand| &mut demand.groups, PageSize::Size2M, counts[1], each);
+                        group(|demand| &mut demand.inside_1g, PageSize::Size2M, counts[2], each);
+                    }
+                }
+            }
+        }
+        push_gib(&mut demand, gib);
+        demand
+    }
+
+    /// Accesses as an endless list; `run` tells one list from another.
+    pub fn accesses(&self, seed: u64, run: u32) -> Accesses<'_> {
+        let positions = vec![0; self.classes.len()];
+        Accesses {
+            placement: self,
+            stream: Stream::new(seed, Component::Accesses, run + 1),
+            positions,
+            sums: self.sums(),
+        }
+    }
+
+    /// Shares of the classes, and of each class the weights of its rank classes, summed up.
+    fn sums(&self) -> Vec<(f64, Vec<f64>)> {
+        let mut total = 0.0;
+        let of_class = |class: &PlacedClass| {
+            total += class.share;
+            let mut weight = 0.0;
+            let ranks = match &class.use_ {
+                Use::Ranked(ranks) => ranks.as_slice(),
+                Use::Streaming(_) => &[],
+            };
+            let sum = |rank: &RankClass| {
+                weight += rank.weight;
+                weight
+            };
+            (total, ranks.iter().map(sum).collect())
+        };
+        self.classes.iter().map(of_class).collect()
+    }
+}
+
+/// Pages of 1G, each with all that is used in it by any class.
+fn push_gib(demand: &mut Demand, mut gib: Vec<(u64, [f64; 3])>) {
+    // Sums in the order of addresses, so that they come out the same for any order of the classes' ranks.
+    gib.sort_by(|one, other| one.0.cmp(&other.0).then(one.1[0].total_cmp(&other.1[0])));
+    let region = demand.regions.len();
+    let mut pages: Vec<(u64, [f64; 3])> = Vec::new();
+    for (at, rates) in gib {
+        match pages.last_mut().filter(|(last, _)| *last == at) {
+            Some((_, sum)) => (0..3).for_each(|kind| sum[kind] += rates[kind]),
+            None => pages.push((at, rates)),
+        }
+    }
+    if let (Some((first, _)), Some((last, _))) = (pages.first(), pages.last()) {
+        demand.regions.push(Region::contiguous(((last - first + 1) * BLOCKS_PER_1G) as f64));
+        let group = |(_, rates)| PageGroup { region, size: PageSize::Size1G, pages: 1.0, rates };
+        demand.groups.extend(pages.into_iter().map(group));
+    }
+}
+
+impl PlacedClass {
+    fn new(class: &MemoryClass, mut blocks: Vec<u64>) -> Self {
+        let use_ = match class.pattern {
+            Pattern::Uniform {} => Use::Ranked(rank_classes(blocks.len() as u64, 0.0)),
+            Pattern::Zipf(skew) => Use::Ranked(rank_classes(blocks.len() as u64, skew)),
+            Pattern::Streaming { accesses_per_4k } => {
+                blocks.sort_unstable();
+                Use::Streaming(f64::from(accesses_per_4k))
+            }
+        };
+        let range = blocks.iter().min().zip(blocks.iter().max());
+        let contiguous = range.is_some_and(|(first, last)| last - first + 1 == blocks.len() as u64);
+        Self { share: class.share_percent / 100.0, stores: class.store_percent / 100.0, use_, blocks, contiguous }
+    }
+
+    fn region(&self) -> Region {
+        let blocks = self.blocks.len() as f64;
+        // Scattered blocks still hold 512 small pages in a row each.
+        let scattered = Region { slots: [blocks * 512.0, f64::INFINITY, f64::INFINITY] };
+        if self.contiguous { Region::contiguous(blocks) } else { scattered }
+    }
+
+    /// A stream as one sweep over the pages of each size.
+    fn sweeps(&self, accesses_per_4k: f64, size_of: &impl Fn(u64) -> PageSize, sweeps: &mut Vec<Sweep>) {
+        for size in PageSize::ALL {
+            let blocks = self.blocks.iter().filter(|block| size_of(**block) == size).count();
+            let share = self.share * blocks as f64 / self.blocks.len() as f64;
+            for (kind, part) in [(Kind::Load, 1.0 - self.stores), (Kind::Store, self.stores)] {
+                if share * part > 0.0 {
+                    sweeps.push(Sweep { kind, size, share: share * part, accesses_per_4k: accesses_per_4k * part });
+                }
+            }
+        }
+    }
+}
+
+/// An endless list of accesses of a placed workload.
+#[derive(Debug)]
+pub struct Accesses<'a> {
+    placement: &'a Placement,
+    stream: Stream,
+    /// How far each stream has come, in accesses.
+    positions: Vec<u64>,
+    sums: Vec<(f64, Vec<f64>)>,
+}
+
+impl Iterator for Accesses<'_> {
+    type Item = Access;
+
+    fn next(&mut self) -> Option<Access> {
+        let at = self.uniform() * self.sums.last()?.0;
+        let class_at = self.sums.partition_point(|(sum, _)| *sum <= at).min(self.sums.len() - 1);
+        let class = &self.placement.classes[class_at];
+        let address = match &class.use_ {
+            Use::Streaming(accesses_per_4k) => {
+                let position = self.positions[class_at];
+                self.positions[class_at] += 1;
+                let page = (position as f64 / accesses_per_4k) as u64;
+                let block = class.blocks[(page / 512) as usize % class.blocks.len()];
+                (block << BLOCK_SHIFT) + ((page % 512) << 12)
+            }
+            Use::Ranked(ranks) => {
+                let at = self.uniform();
+                let rank = &ranks[self.sums[class_at].1.partition_point(|sum| *sum <= at).min(ranks.len() - 1)];
+                let block = class.blocks[(rank.start + self.stream.below(rank.end - rank.start)) as usize];
+                (block << BLOCK_SHIFT) + (self.stream.below(512) << 12)
+            }
+        };
+        let kind = if self.uniform() < class.stores { Kind::Store } else { Kind::Load };
+        Some(Access::at(address, kind))
+    }
+}
+
+impl Accesses<'_> {
+    /// A number from 0 to below 1, out of 53 random bits.
+    fn uniform(&mut self) -> f64 {
+        (self.stream.bits() >> 11) as f64 / (1u64 << 53) as f64
+    }
+}
