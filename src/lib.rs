@@ -10,7 +10,7 @@
 //! - [`recording`] reads what real kernels did, [`judge`] compares the model with it.
 //! - [`tlb`] tells what leaves of which sizes cost: TLB misses on real cores.
 //! - [`result`] is what came out, [`compare`] lays several side by side, [`check`] holds them against a baseline,
-//!   [`report`] shows all of that, [`cli`] is the program around it.
+//!   [`report`] shows all of that, [`plot`] draws it, [`page`] makes a web page of it, [`cli`] is the program around it.
 //! - [`units`], [`rng`], [`diagnostics`], [`json`] and [`files`] serve the others and know none of them.
 
 pub mod check;
@@ -23,6 +23,8 @@ pub mod json;
 pub mod judge;
 pub mod kernel;
 pub mod memory;
+pub mod page;
+pub mod plot;
 pub mod recording;
 pub mod replay;
 pub mod report;

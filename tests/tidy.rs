@@ -45,6 +45,8 @@ const ROOMS: &[(&str, &[&str])] = &[
         ],
     ),
     ("report", &["units", "diagnostics", "result", "compare", "check"]),
+    ("plot", &["units", "result", "compare", "report"]),
+    ("page", &["result", "compare", "report", "plot"]),
     (
         "cli",
         &[
@@ -67,6 +69,8 @@ const ROOMS: &[(&str, &[&str])] = &[
             "check",
             "scenario",
             "report",
+            "plot",
+            "page",
         ],
     ),
 ];

@@ -7,9 +7,9 @@ use rayon::ThreadPoolBuilder;
 
 use crate::diagnostics::Diagnostic;
 use crate::files::STDIN;
-use crate::kernel::{HostSetup, Observation};
+use crate::kernel::{self, CellRun, HostSetup, Observation};
 use crate::memory::{MemoryLayout, StartState};
-use crate::replay::{Contender, End, Observing, Outcome, ReplayError, Sampling, replay};
+use crate::replay::{Contender, End, MapSample, Observing, Outcome, ReplayError, Sampling, replay};
 use crate::result::{self, Counters, ResultDoc, Run, Sample, ScenarioStamp, TextReport, counters};
 use crate::scenario::{self, AllocatorRun, LoadedScenario};
 use crate::text_alloc::{PolicyOptions, TextUsage};
@@ -261,6 +261,32 @@ fn result_run(run: &AllocatorRun, seed: u64, outcome: &Outcome) -> Run {
         counters: counters_of(&outcome.finish),
         text: text_report(outcome),
         series: outcome.samples.iter().map(|sample| sample_of(sample.time.nanos(), &sample.seen)).collect(),
+        memory_map: Some(memory_map_of(&outcome.maps)),
+    }
+}
+
+/// Maps of one host as results tell them; it has the same cells at any moment.
+fn memory_map_of(maps: &[MapSample]) -> result::MemoryMap {
+    let cell_pages = maps.last().map_or(0, |sample| sample.map.cell_pages);
+    // A cell is no larger than it takes for 2^17 of them, so their number fits.
+    let run = |run: &CellRun| (u32::try_from(run.cells).unwrap_or(u32::MAX), cell_state(run.state));
+    let moment = |sample: &MapSample| result::MapMoment {
+        time_ns: sample.time.nanos(),
+        cells: sample.map.runs.iter().map(run).collect(),
+    };
+    result::MemoryMap { cell_bytes: cell_pages * PAGE_BYTES, moments: maps.iter().map(moment).collect() }
+}
+
+const fn cell_state(state: kernel::CellState) -> result::CellState {
+    match state {
+        kernel::CellState::Hole => result::CellState::Hole,
+        kernel::CellState::Whole1G => result::CellState::Whole1G,
+        kernel::CellState::Whole2M => result::CellState::Whole2M,
+        kernel::CellState::LargeProtected => result::CellState::LargeProtected,
+        kernel::CellState::LargeText => result::CellState::LargeText,
+        kernel::CellState::Small => result::CellState::Small,
+        kernel::CellState::SmallProtected => result::CellState::SmallProtected,
+        kernel::CellState::SmallText => result::CellState::SmallText,
     }
 }
 

@@ -12,10 +12,12 @@ pub mod exit;
 mod list;
 mod man;
 mod output;
+mod plot;
 mod progress;
 mod recording;
 mod recordings;
 mod render;
+mod report;
 mod run;
 mod schema;
 mod tlb;
@@ -47,6 +49,7 @@ Examples:
   fragsim run scenarios/runqslower.json
   fragsim compare month.json --reference pack-4k
   fragsim check scenarios/*.json
+  fragsim plot month.json --output plots
   fragsim trace import --from perf-script loads.txt --output loads.jsonl
   fragsim list allocators
 
@@ -67,6 +70,12 @@ enum Command {
     /// Compare with baselines and fail if something got worse
     #[command(after_help = check::HELP)]
     Check(check::CheckArgs),
+    /// Draw charts of results
+    #[command(after_help = plot::HELP)]
+    Plot(plot::PlotArgs),
+    /// Make one web page of results
+    #[command(after_help = report::HELP)]
+    Report(report::ReportArgs),
     /// Make, check and describe traces
     #[command(arg_required_else_help = true, after_help = TRACE_HELP)]
     Trace {
@@ -133,6 +142,8 @@ fn dispatch(command: &Command, messages: Messages) -> Result<u8, Failure> {
         Command::Run(args) => run::run(args, &mut out, messages)?,
         Command::Compare(args) => compare::run(args, &mut out, messages)?,
         Command::Check(args) => check::run(args, &mut out, messages)?,
+        Command::Plot(args) => plot::run(args, &mut out, messages)?,
+        Command::Report(args) => report::run(args, &mut out, messages)?,
         Command::Trace { command } => trace(command, &mut out, messages)?,
         Command::Validate(args) => validate::run(args, &mut out)?,
         Command::Recording { command } => recording::run(command, &mut out)?,

@@ -11,6 +11,7 @@ use super::compare::warn;
 use super::execute::execute;
 use super::exit;
 use super::output::{Failure, Messages};
+use super::plot;
 use super::progress::Bar;
 use crate::compare::compare_allocators;
 use crate::diagnostics::Diagnostic;
@@ -42,6 +43,9 @@ pub(super) struct RunArgs {
     /// Write the result to results/NAME.json under the current directory
     #[arg(long)]
     save: bool,
+    /// Draw every chart of the result as SVG and PNG into this directory
+    #[arg(long, value_name = "DIRECTORY")]
+    plots: Option<PathBuf>,
     /// How the result is printed
     #[arg(long, value_enum, value_name = "FORMAT")]
     format: Option<Format>,
@@ -74,12 +78,16 @@ pub(super) fn run(args: &RunArgs, out: &mut dyn Write, messages: Messages) -> Re
     let scenario = LoadedScenario::load(&args.scenario, &args.overrides())?;
     // A place that cannot be written is found out before the work and not after it.
     let files = args.open_files(&scenario)?;
+    args.plots.as_deref().map_or(Ok(()), make_directory)?;
     let result = {
         let bar = Bar::new(args.quiet);
         execute(&scenario, args.threads, &|progress| bar.show(progress))?
     };
     // Files first: a reader of the table may go away early.
     write_files(files, &result, args.quiet, messages)?;
+    if let Some(directory) = &args.plots {
+        plot::draw_all(&result, directory, args.quiet, messages)?;
+    }
     if !args.quiet && !matches!(format, Format::Table | Format::Markdown) {
         warn_of_ends(&result, messages);
     }

@@ -9,6 +9,7 @@ mod companions;
 mod given;
 mod kmem;
 mod machine;
+mod memory_map;
 mod modules;
 mod program;
 mod release;
@@ -24,6 +25,7 @@ use rustc_hash::FxHashMap;
 pub(crate) use boot::BOOT_PROGRAM;
 pub use boot::HostSetup;
 pub use given::{ForeignArea, GivenArea, GivenKernel, MapCall, MapChanges, PermMove};
+pub use memory_map::{CellRun, CellState, MemoryMap};
 pub use program::Program;
 pub use release::{
     CacheEra, FlowPasses, Frees, Modules, PageEra, Release, Trampolines, VerifierSizes, Vmalloc, release_names,

@@ -5,12 +5,14 @@
 //! stretch goes to every host; hosts work in parallel and never see each other, so the number of threads
 //! changes nothing.
 
+mod map_sampler;
 mod queue;
 mod sampler;
 mod world;
 
 use rayon::prelude::*;
 
+pub use map_sampler::MapSample;
 pub use sampler::{Sample, Sampling};
 pub use world::{End, Outcome, Peaks};
 

@@ -1,5 +1,6 @@
 //! One text allocator's own copy of the host, and what happens to it.
 
+use super::map_sampler::{MapSample, MapSampler};
 use super::queue::Queue;
 use super::sampler::{Sample, Sampler, Sampling};
 use crate::direct_map::CounterView;
@@ -13,6 +14,9 @@ use crate::units::SimTime;
 const RCU_PERIOD_NANOS: u64 = 20_000_000;
 /// Length of an RCU-tasks grace period, after which trampolines are freed (`call_rcu_tasks`): up to seconds.
 const RCU_TASKS_PERIOD_NANOS: u64 = 1_000_000_000;
+
+/// Cells of a map of physical memory at most: one for each 2 MiB up to 256 GiB.
+const MOST_MAP_CELLS: u64 = 1 << 17;
 
 /// How a replay ended for one allocator.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +58,8 @@ pub struct Outcome {
     pub finish: Observation,
     /// The host as the samples saw it.
     pub samples: Vec<Sample>,
+    /// Physical memory at the start, at some moments, and at the end.
+    pub maps: Vec<MapSample>,
     /// Largest values.
     pub peaks: Peaks,
     /// Programs loaded in all.
@@ -73,6 +79,7 @@ pub(super) struct World {
     view: CounterView,
     deferred: Queue<Deferred>,
     sampler: Sampler,
+    maps: MapSampler,
     start: Observation,
     peaks: Peaks,
     events: u64,
@@ -86,6 +93,7 @@ impl World {
     pub(super) fn new(kernel: Kernel, sampling: Sampling, view: CounterView) -> Self {
         let start = kernel.observe(view);
         Self {
+            maps: MapSampler::new(kernel.memory_map(MOST_MAP_CELLS)),
             kernel,
             view,
             deferred: Queue::default(),
@@ -141,6 +149,10 @@ impl World {
     fn advance(&mut self, time: SimTime) {
         if self.sampler.is_due(time) {
             self.sampler.record(self.now, self.kernel.observe(self.view), time);
+            // Maps are far fewer than samples, so that only a moment of a sample can be that of a map.
+            if self.maps.is_due(self.now) {
+                self.maps.record(self.now, self.kernel.memory_map(MOST_MAP_CELLS));
+            }
         }
         self.now = time;
     }
@@ -187,6 +199,7 @@ impl World {
             start: self.start,
             finish,
             samples: self.sampler.finish(self.now, finish),
+            maps: self.maps.finish(self.now, self.kernel.memory_map(MOST_MAP_CELLS)),
             peaks: self.peaks,
             programs_loaded: self.loaded,
             programs_unloaded: self.unloaded,

@@ -19,7 +19,7 @@ pub(super) fn field(value: &str) -> Cow<'_, str> {
 }
 
 /// A line of fields.
-pub(super) fn line<'a>(values: impl IntoIterator<Item = &'a str>) -> String {
+pub(crate) fn line<'a>(values: impl IntoIterator<Item = &'a str>) -> String {
     let fields: Vec<_> = values.into_iter().map(field).collect();
     format!("{}\n", fields.join(","))
 }

@@ -16,6 +16,7 @@ mod verdict;
 
 pub use checks::{CheckReport, CheckedInput, Ending};
 pub use comparison::ComparisonView;
+pub(crate) use csv::line as csv_line;
 pub use listing::Listing;
 pub use sheet::Sheet;
 pub use verdict::verdict;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::counters::{Counters, LEVEL2_SPLITS, LEVEL3_SPLITS};
+use super::memory_map::MemoryMap;
 use super::series::Sample;
 use super::text::TextReport;
 use crate::units::Seeds;
@@ -65,6 +66,10 @@ pub struct Run {
     pub text: TextReport,
     /// Samples in the order of time; the first is the start, the last the end. Baselines have none.
     pub series: Vec<Sample>,
+    /// Where in physical memory the large pages broke; baselines do without.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "MemoryMap")]
+    pub memory_map: Option<MemoryMap>,
 }
 
 /// How a replay ended.
@@ -90,10 +95,13 @@ impl ResultDoc {
         Self { schema_version: SCHEMA_VERSION, fragsim: env!("CARGO_PKG_VERSION").to_owned(), scenario, runs }
     }
 
-    /// The same result as a baseline to compare with later: without the series, which are most of its bytes.
+    /// The same result as a baseline to compare with later: without series and maps, which are most of its bytes.
     #[must_use]
     pub fn into_baseline(mut self) -> Self {
-        self.runs.iter_mut().for_each(|run| run.series.clear());
+        for run in &mut self.runs {
+            run.series.clear();
+            run.memory_map = None;
+        }
         self
     }
 

@@ -7,6 +7,7 @@
 pub mod counters;
 mod document;
 mod format;
+mod memory_map;
 mod metrics;
 mod pattern;
 mod read;
@@ -17,6 +18,7 @@ mod text;
 
 pub use counters::Counters;
 pub use document::{Outcome, ResultDoc, Run, SCHEMA_VERSION, ScenarioStamp};
+pub use memory_map::{CellState, Cells, MapMoment, MemoryMap};
 pub use metrics::{About, Better, KNOWN, Metric};
 pub use pattern::MetricPattern;
 pub use read::ReadError;

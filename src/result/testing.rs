@@ -32,6 +32,7 @@ pub fn run(allocator: &str, level2: u64, level3: u64, text: TextReport) -> Run {
         counters: counters(level2, level3, 3 * level2 + level3),
         text,
         series: vec![Sample::default(), end],
+        memory_map: None,
     }
 }
 

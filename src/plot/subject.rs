@@ -1,0 +1,268 @@
+//! What a chart is about: the runs of one scenario, by allocator and seed.
+
+use serde_json::Value;
+use thiserror::Error;
+
+use crate::result::counters::DIRECT_MAP_4K;
+use crate::result::{Outcome, ResultDoc, Run, Sample, ScenarioStamp};
+
+/// Why results cannot be shown together.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum SubjectError {
+    /// Two results of one scenario both have this run.
+    #[error("the allocator `{allocator}` with seed {seed} of scenario `{scenario}` is in two results")]
+    Twice {
+        /// The scenario's name.
+        scenario: String,
+        /// What the scenario calls the allocator.
+        allocator: String,
+        /// The seed.
+        seed: u64,
+    },
+}
+
+/// Places in time at which a chart over time looks at its runs.
+pub(super) const COLUMNS: usize = 240;
+
+/// The runs of one allocator, seeds ascending.
+#[derive(Clone, Debug)]
+pub struct Contender<'a> {
+    /// What the scenario calls the allocator.
+    pub label: String,
+    /// Its runs, at least one.
+    pub runs: Vec<&'a Run>,
+}
+
+/// The runs of one scenario, gathered from all results of it.
+#[derive(Clone, Debug)]
+pub struct Subject<'a> {
+    /// What was replayed.
+    pub stamp: &'a ScenarioStamp,
+    /// The version of fragsim that wrote the first of the results.
+    pub fragsim: &'a str,
+    /// The allocators in the scenario's order.
+    pub contenders: Vec<Contender<'a>>,
+}
+
+/// The value in the middle of several, with the lowest and the highest.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Spread {
+    pub low: f64,
+    pub middle: f64,
+    pub high: f64,
+}
+
+impl Spread {
+    /// Of these values; `None` if there are none.
+    pub(super) fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
+        let mut values: Vec<f64> = values.into_iter().collect();
+        values.sort_by(f64::total_cmp);
+        let (low, high) = (*values.first()?, *values.last()?);
+        Some(Self { low, middle: quantile(&values, 0.5), high })
+    }
+
+    /// Whether lowest and highest differ.
+    pub(super) fn is_wide(&self) -> bool {
+        self.high > self.low
+    }
+}
+
+/// The value below which this share of an ascending list lies, between two values if need be.
+pub(super) fn quantile(ascending: &[f64], share: f64) -> f64 {
+    let place = share * (ascending.len().saturating_sub(1)) as f64;
+    let (below, above) = (place.floor() as usize, place.ceil() as usize);
+    let part = place - place.floor();
+    ascending.get(below).map_or(0.0, |low| low + (ascending.get(above).unwrap_or(low) - low) * part)
+}
+
+/// A text without anything that could move a cursor or break a line.
+pub(super) fn one_line(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+}
+
+impl<'a> Subject<'a> {
+    /// The scenarios of these results, in the order in which they come; results of one scenario are put together.
+    ///
+    /// # Errors
+    /// [`SubjectError::Twice`] if two results have a run in common.
+    pub fn gather(results: &'a [ResultDoc]) -> Result<Vec<Self>, SubjectError> {
+        let mut subjects: Vec<Self> = Vec::new();
+        for result in results {
+            let stamp = &result.scenario;
+            let same =
+                |subject: &&mut Self| subject.stamp.hash == stamp.hash && subject.stamp.trace_hash == stamp.trace_hash;
+            match subjects.iter_mut().find(same) {
+                Some(subject) => subject.add(result)?,
+                None => {
+                    let mut subject = Self { stamp, fragsim: &result.fragsim, contenders: Vec::new() };
+                    subject.add(result)?;
+                    subjects.push(subject);
+                }
+            }
+        }
+        Ok(subjects)
+    }
+
+    fn add(&mut self, result: &'a ResultDoc) -> Result<(), SubjectError> {
+        for run in &result.runs {
+            let label = one_line(&run.allocator);
+            let at = self.contenders.iter().position(|contender| contender.label == label).unwrap_or_else(|| {
+                self.contenders.push(Contender { label, runs: Vec::new() });
+                self.contenders.len() - 1
+            });
+            let runs = &mut self.contenders[at].runs;
+            match runs.binary_search_by_key(&run.seed, |other| other.seed) {
+                Ok(_) => {
+                    let scenario = self.stamp.name.clone();
+                    return Err(SubjectError::Twice { scenario, allocator: run.allocator.clone(), seed: run.seed });
+                }
+                Err(place) => runs.insert(place, run),
+            }
+        }
+        Ok(())
+    }
+
+    /// The scenario's name.
+    pub fn name(&self) -> String {
+        one_line(&self.stamp.name)
+    }
+
+    /// Most seeds that an allocator has.
+    pub fn seeds(&self) -> usize {
+        self.contenders.iter().map(|contender| contender.runs.len()).max().unwrap_or(0)
+    }
+
+    /// The host's memory as the scenario says it, such as `64GiB`.
+    pub(super) fn memory(&self) -> Option<&str> {
+        self.stamp.resolved.pointer("/machine/memory").and_then(Value::as_str)
+    }
+
+    /// When the last sample was taken, in nanoseconds.
+    pub(super) fn end(&self) -> f64 {
+        let runs = self.contenders.iter().flat_map(|contender| &contender.runs);
+        runs.filter_map(|run| run.series.last()).map(|sample| sample.time_ns).max().unwrap_or(0) as f64
+    }
+
+    /// What is compared on what, in a line: `scenario month, 64GiB of memory, seed 1`.
+    pub(super) fn setting(&self) -> String {
+        let mut text = format!("Scenario {}", self.name());
+        if let Some(memory) = self.memory() {
+            text += &format!(", {} of memory", one_line(memory));
+        }
+        match (self.seeds(), self.contenders.first().and_then(|contender| contender.runs.first())) {
+            (1, Some(run)) => text + &format!(", seed {}", run.seed),
+            (0, _) | (_, None) => text,
+            (seeds, _) => text + &format!(", {seeds} seeds"),
+        }
+    }
+
+    /// What the lines of a chart over time are, if there are several seeds.
+    pub(super) fn band_note(&self) -> &'static str {
+        if self.seeds() > 1 { " Line: median of the seeds; band: lowest to highest." } else { "" }
+    }
+
+    /// `7 allocators`, or the name of the only one.
+    pub(super) fn allocators(&self) -> String {
+        match self.contenders.as_slice() {
+            [only] => only.label.clone(),
+            several => format!("{} text allocators", several.len()),
+        }
+    }
+}
+
+impl<'a> Contender<'a> {
+    /// The run in the middle of the seeds, by memory in 4 KiB pages at the end.
+    pub(super) fn middle_run(&self) -> &'a Run {
+        let mut runs = self.runs.clone();
+        runs.sort_by_key(|run| (run.counters.get(DIRECT_MAP_4K), run.seed));
+        runs[(runs.len() - 1) / 2]
+    }
+
+    /// A value of the samples at [`COLUMNS`] moments from the start to `end`: over the runs that get that far.
+    pub(super) fn over_time(&self, end: f64, value: impl Fn(&Sample) -> f64) -> Vec<Option<Spread>> {
+        let runs: Vec<Vec<Option<f64>>> = self.runs.iter().map(|run| resample(run, end, &value)).collect();
+        (0..COLUMNS).map(|column| Spread::of(runs.iter().filter_map(|run| run[column]))).collect()
+    }
+
+    /// The first moment at which one of the runs was out of memory, in nanoseconds.
+    pub(super) fn out_of_memory(&self) -> Option<u64> {
+        let ends = self.runs.iter().filter_map(|run| match run.outcome {
+            Outcome::OutOfMemory { time_ns, .. } => Some(time_ns),
+            Outcome::Completed {} => None,
+        });
+        ends.min()
+    }
+}
+
+/// The moment of a column.
+pub(super) fn moment(column: usize, end: f64) -> f64 {
+    end * column as f64 / (COLUMNS - 1) as f64
+}
+
+/// The value that holds at each column; a run without memory has none after its end.
+pub(super) fn resample<T>(run: &Run, end: f64, value: impl Fn(&Sample) -> T) -> Vec<Option<T>> {
+    let mut next = 0;
+    let stopped = matches!(run.outcome, Outcome::OutOfMemory { .. });
+    let columns = (0..COLUMNS).map(|column| {
+        let time = moment(column, end);
+        while run.series.get(next + 1).is_some_and(|sample| sample.time_ns as f64 <= time + 0.5) {
+            next += 1;
+        }
+        let sample = run.series.get(next)?;
+        let over =
+            stopped && next + 1 == run.series.len() && column > 0 && moment(column - 1, end) > sample.time_ns as f64;
+        (!over).then(|| value(sample))
+    });
+    columns.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::result::TextReport;
+    use crate::result::testing::{result, run, two_runs};
+
+    #[test]
+    fn results_of_one_scenario_are_put_together() {
+        let (first, mut second, mut other) = (two_runs(), two_runs(), two_runs());
+        second.runs.iter_mut().for_each(|run| run.seed = 2);
+        other.scenario.hash = "1".repeat(32);
+        let results = [first, second, other];
+        let subjects = Subject::gather(&results).unwrap();
+        assert_eq!(subjects.len(), 2);
+        assert_eq!((subjects[0].seeds(), subjects[1].seeds()), (2, 1));
+        assert_eq!(subjects[0].contenders.len(), 2);
+        assert_eq!(subjects[0].setting(), "Scenario small, 64GiB of memory, 2 seeds");
+        let twice = [two_runs(), two_runs()];
+        assert_eq!(
+            Subject::gather(&twice).unwrap_err().to_string(),
+            "the allocator `per-prog` with seed 1 of scenario `small` is in two results"
+        );
+    }
+
+    #[test]
+    fn a_value_holds_until_the_next_sample() {
+        let mut run = run("a", 12, 0, TextReport::default());
+        run.series[1].time_ns = 239_000;
+        run.series.insert(1, Sample { time_ns: 1_500, direct_map_level2_splits: 5, ..Sample::default() });
+        let values = resample(&run, 239_000.0, |sample| sample.direct_map_level2_splits);
+        assert_eq!(values[..4], [Some(0), Some(0), Some(5), Some(5)]);
+        assert_eq!(values[COLUMNS - 2..], [Some(5), Some(12)]);
+        run.outcome = Outcome::OutOfMemory { time_ns: 0, event: 1, message: String::new() };
+        let values = resample(&run, 478_000.0, |sample| sample.direct_map_level2_splits);
+        assert_eq!(values.iter().flatten().count(), 121);
+        assert_eq!(values[119..122], [Some(5), Some(12), None]);
+    }
+
+    #[test]
+    fn the_middle_of_several_values() {
+        let spread = Spread::of([3.0, 1.0, 2.0, 10.0]).unwrap();
+        assert_eq!((spread.low, spread.middle, spread.high), (1.0, 2.5, 10.0));
+        assert_eq!(Spread::of([]), None);
+        assert_eq!(quantile(&[1.0, 2.0, 3.0, 4.0, 5.0], 0.25), 2.0);
+        let mut runs = [3, 1, 2].map(|splits| run("a", splits, 0, TextReport::default()));
+        (0..3).for_each(|seed| runs[seed].seed = seed as u64);
+        let results = [result(runs.into())];
+        assert_eq!(Subject::gather(&results).unwrap()[0].contenders[0].middle_run().splits().0, 2);
+    }
+}
