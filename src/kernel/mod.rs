@@ -8,16 +8,15 @@ mod companions;
 mod machine;
 mod modules;
 mod program;
+mod programs;
 mod release;
 mod rox_cache;
 mod scratch;
 mod trampolines;
 mod users;
 
-use rustc_hash::FxHashMap;
-
 pub use boot::HostSetup;
-pub use program::Program;
+pub use programs::Unloaded;
 pub use release::{Frees, Modules, PageEra, Release, Trampolines, TrapFill, Vmalloc, release_names};
 
 use crate::direct_map::{CallEnd, CounterView, DirectMapCounters, Flushes, Leaf, PermChange, Walk};
@@ -27,13 +26,15 @@ use crate::trace::{EventKind, Load, Permission, ProgId, SetMemory};
 use companions::Companions;
 use machine::Machine;
 use modules::ModuleTable;
+use program::Program;
+use programs::Programs;
 use trampolines::{TrampolineImage, TrampolineTable};
 
 /// Work that the kernel does later.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub enum Deferred {
     /// The free of a program, after an RCU grace period (`bpf_prog_put` -> `bpf_prog_free_deferred`).
-    Program(Program),
+    Program(Unloaded),
     /// The free of a trampoline's image, after an RCU-tasks grace period (`bpf_tramp_image_put`).
     Trampoline(OldTrampoline),
 }
@@ -69,7 +70,7 @@ pub struct Kernel {
     machine: Machine,
     text: Box<dyn TextAllocator>,
     companions: Companions,
-    programs: FxHashMap<ProgId, Program>,
+    programs: Programs,
     images: u64,
     modules: ModuleTable,
     trampolines: TrampolineTable,
@@ -91,7 +92,7 @@ impl Kernel {
             machine,
             text,
             companions: Companions::new(setup.release.aux_bytes_per_insn),
-            programs: FxHashMap::default(),
+            programs: Programs::default(),
             images: 0,
             modules: ModuleTable::default(),
             trampolines: TrampolineTable::default(),
@@ -122,15 +123,15 @@ impl Kernel {
         }
         let program = Program::load(&mut self.machine, &mut self.companions, self.text.as_mut(), load)?;
         self.images += program.images();
-        if let Some(old) = self.programs.insert(load.id, program) {
-            old.free(&mut self.machine, &mut self.companions, self.text.as_mut());
+        if let Some(old) = self.programs.load(load.id, program) {
+            self.finish(Deferred::Program(old));
         }
         Ok(())
     }
 
     #[inline]
     fn unload(&mut self, id: ProgId) -> Option<Deferred> {
-        self.programs.remove(&id).map(Deferred::Program)
+        self.programs.unload(id).map(Deferred::Program)
     }
 
     fn apply_rare(&mut self, event: &EventKind) -> Result<Option<Deferred>, NoText> {
@@ -170,7 +171,10 @@ impl Kernel {
     /// Completes deferred work.
     pub fn finish(&mut self, work: Deferred) {
         match work {
-            Deferred::Program(program) => program.free(&mut self.machine, &mut self.companions, self.text.as_mut()),
+            Deferred::Program(unloaded) => {
+                let program = self.programs.take(unloaded);
+                program.free(&mut self.machine, &mut self.companions, self.text.as_mut());
+            }
             Deferred::Trampoline(OldTrampoline(image)) => {
                 trampolines::free(&mut self.machine, self.text.as_mut(), image);
             }
@@ -180,7 +184,7 @@ impl Kernel {
     /// Programs that are loaded.
     #[inline]
     pub fn programs_alive(&self) -> u64 {
-        self.programs.len() as u64
+        self.programs.loaded()
     }
 
     /// Images made since the trace started.

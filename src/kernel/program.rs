@@ -9,7 +9,7 @@ use crate::trace::Load;
 
 /// Everything a program holds.
 #[derive(Clone, Debug)]
-pub struct Program {
+pub(super) struct Program {
     body: Body,
 }
 
