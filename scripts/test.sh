@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Everything that must hold before a change lands: formatting, lints, tests, documentation, licences.
+# Everything that must hold before a change lands: formatting, lints, tests, agreement with the recorded kernels,
+# documentation, licences.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -8,7 +9,12 @@ step() { printf '\n== %s\n' "$*"; "$@"; }
 step cargo fmt --check
 step cargo clippy --locked --all-targets -- -D warnings
 step cargo test --locked
+# The baselines in results/, as a user's CI holds them.
+step cargo run --locked --quiet -- check --quiet
+step cargo run --locked --quiet -- validate
 RUSTDOCFLAGS="-D warnings" step cargo doc --locked --no-deps
+# Boots a kernel and records it, if there is an emulator; says so if not.
+step scripts/kernel-lab/smoke.sh
 if command -v cargo-deny >/dev/null; then
   step cargo deny --locked check licenses bans sources
 else

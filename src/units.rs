@@ -11,7 +11,7 @@ mod text;
 use std::fmt;
 
 pub use seeds::{MAX_SEEDS, ParseSeedsError, Seeds};
-pub use text::{ParseUnitError, SimDuration};
+pub use text::{ParseUnitError, Percent, SimDuration};
 
 /// Bytes in a base page (4 KiB), the granule of the page allocator on x86-64.
 pub const PAGE_BYTES: u64 = 4096;

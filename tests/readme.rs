@@ -61,7 +61,7 @@ fn commands(text: &str) -> Vec<String> {
 /// Every command named in a sentence that can be run as it stands: without alternatives and placeholders.
 fn named_commands(text: &str) -> Vec<String> {
     let mut prose = text.to_owned();
-    for language in ["console", "text", "json"] {
+    for language in ["console", "text", "json", "yaml"] {
         for block in blocks(text, language) {
             prose = prose.replace(block, "\n");
         }
@@ -104,7 +104,9 @@ fn copy_folder(from: &Path, to: &Path) {
 /// A directory that looks like the repository to the commands.
 fn checkout() -> TempDir {
     let place = TempDir::new().expect("there is room for a directory");
-    copy_folder(&root().join("scenarios"), &place.path().join("scenarios"));
+    for folder in ["scenarios", "results"] {
+        copy_folder(&root().join(folder), &place.path().join(folder));
+    }
     for (name, stand_in) in STAND_INS {
         fs::copy(root().join(stand_in), place.path().join(name)).expect("there is room for a file");
     }
@@ -146,6 +148,22 @@ fn the_example_is_what_the_first_command_prints() {
     }
     let help = format!("refresh it: {UPDATE}=1 cargo test --test readme");
     assert!(example == printed, "{first} prints\n{printed}\nbut the README says\n{example}\n{help}");
+}
+
+#[test]
+fn the_workflow_is_the_one_in_the_file_and_its_check_works() {
+    let (readme, place) = (readme(), checkout());
+    let file = fs::read_to_string(root().join("docs/ci-example.yml")).expect("the workflow is there");
+    assert_eq!(blocks(&readme, "yaml"), [file.as_str()]);
+    assert_eq!(file.lines().count(), 10);
+    let check = file.lines().find_map(|line| line.trim().strip_prefix("- run: fragsim ")).expect("it runs a check");
+    let check = check.replace("\"$GITHUB_STEP_SUMMARY\"", "summary.md");
+    let output = run(&place, &check.split_whitespace().collect::<Vec<_>>());
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    for (written, start) in [("fragsim.xml", "<?xml "), ("summary.md", "### fragsim check: Of ")] {
+        let text = fs::read_to_string(place.path().join(written)).expect("the check writes it");
+        assert!(text.starts_with(start), "{written}: {text:.100}");
+    }
 }
 
 #[test]

@@ -1,12 +1,12 @@
 //! The replay as a library: deferred frees, hosts that end early, releases side by side.
 
 use fragsim::direct_map::CounterView;
-use fragsim::kernel::{HostSetup, Release};
+use fragsim::kernel::{HostSetup, Kernel, Release};
 use fragsim::memory::{MemoryLayout, StartState};
 use fragsim::replay::{Contender, End, Observing, Outcome, Sampling, replay};
 use fragsim::text_alloc::{Policy, PolicyOptions};
 use fragsim::trace::{Event, EventKind, Images, InMemory, Load, ProgId};
-use fragsim::units::{Bytes, PageSize, SimTime};
+use fragsim::units::{Bytes, PageSize, PfnRange, SimTime};
 
 fn load(id: u64, bytes: u32) -> EventKind {
     let images = Images::one(bytes).unwrap();
@@ -116,4 +116,32 @@ fn flushes_are_counted_as_the_kernel_makes_them() {
     // its one page only.
     assert_eq!((outcome.finish.flushes.full, outcome.finish.flushes.ranged), (4, 1));
     assert_eq!(outcome.finish.table_pages, 2);
+}
+
+#[test]
+fn a_program_is_freed_on_the_cpu_that_loaded_it() {
+    let layout = q35(4);
+    let setup = HostSetup {
+        release: Release::named("5.10").unwrap(),
+        layout: &layout,
+        start: &StartState::Fresh,
+        cpus: 2,
+        largest_page: PageSize::Size1G,
+        boot_program: false,
+        seed: 1,
+        run: 0,
+    };
+    let mut kernel = Kernel::boot(&setup, Policy::PerProg.build(PolicyOptions::default())).unwrap();
+    let read_only = |kernel: &Kernel| -> Vec<PfnRange> {
+        kernel.leaves().filter(|leaf| leaf.perms.to_string() == "ro").map(|leaf| leaf.range).collect()
+    };
+    kernel.apply(&load(0, 100)).unwrap();
+    kernel.apply(&load(1, 100)).unwrap();
+    let both = read_only(&kernel);
+    let work = kernel.apply(&unload(0)).unwrap().expect("a free is due");
+    kernel.finish(work);
+    assert_ne!(read_only(&kernel), both);
+    // The lists of CPU 0 have the page that was freed last on top.
+    kernel.apply(&load(2, 100)).unwrap();
+    assert_eq!(read_only(&kernel), both);
 }

@@ -10,7 +10,7 @@ const FILE_LINES: usize = 450;
 const FUNCTION_LINES: usize = 60;
 
 /// Which rooms a room may import from. A room that is not listed is an error.
-const ROOMS: [(&str, &[&str]); 17] = [
+const ROOMS: &[(&str, &[&str])] = &[
     ("units", &[]),
     ("rng", &[]),
     ("diagnostics", &[]),
@@ -24,12 +24,26 @@ const ROOMS: [(&str, &[&str]); 17] = [
     ("kernel", &["units", "rng", "memory", "direct_map", "text_alloc", "trace"]),
     ("replay", &["units", "memory", "direct_map", "text_alloc", "trace", "kernel"]),
     ("judge", &["units", "rng", "memory", "direct_map", "text_alloc", "trace", "recording", "kernel", "replay"]),
+    ("result", &["units", "diagnostics", "json", "files"]),
+    ("compare", &["result"]),
+    ("check", &["units", "json", "result"]),
     (
         "scenario",
-        &["units", "diagnostics", "json", "files", "memory", "direct_map", "text_alloc", "trace", "kernel", "replay"],
+        &[
+            "units",
+            "diagnostics",
+            "json",
+            "files",
+            "memory",
+            "direct_map",
+            "text_alloc",
+            "trace",
+            "kernel",
+            "replay",
+            "check",
+        ],
     ),
-    ("result", &["units", "diagnostics", "json", "files"]),
-    ("report", &["units", "result"]),
+    ("report", &["units", "diagnostics", "result", "compare", "check"]),
     (
         "cli",
         &[
@@ -46,8 +60,10 @@ const ROOMS: [(&str, &[&str]); 17] = [
             "kernel",
             "replay",
             "judge",
-            "scenario",
             "result",
+            "compare",
+            "check",
+            "scenario",
             "report",
         ],
     ),

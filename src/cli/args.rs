@@ -4,6 +4,7 @@ use clap::ValueEnum;
 use clap::builder::PossibleValue;
 
 use crate::report::{DEFAULT_WIDTH, Format};
+use crate::result::MetricPattern;
 
 impl ValueEnum for Format {
     fn value_variants<'a>() -> &'a [Self] {
@@ -25,4 +26,17 @@ impl ValueEnum for Format {
 pub(super) fn line_width() -> usize {
     let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
     columns.filter(|&columns| columns > 0).unwrap_or(DEFAULT_WIDTH)
+}
+
+/// A metric, or several, as a user names them.
+///
+/// # Errors
+/// No metric that is known has such a name.
+pub(super) fn metric_pattern(text: &str) -> Result<MetricPattern, String> {
+    let pattern = MetricPattern::new(text);
+    match pattern.is_known() {
+        Ok(()) => Ok(pattern),
+        Err(Some(near)) => Err(format!("no metric is called so; did you mean `{near}`?")),
+        Err(None) => Err("no metric is called so; `fragsim run SCENARIO --format csv` names all of them".to_owned()),
+    }
 }

@@ -4,6 +4,8 @@
 //! [`exit`]. A closed pipe is quiet.
 
 mod args;
+mod check;
+mod compare;
 mod completions;
 pub mod execute;
 pub mod exit;
@@ -12,11 +14,13 @@ mod man;
 mod output;
 mod progress;
 mod recording;
+mod recordings;
 mod render;
 mod run;
 mod schema;
 pub mod trace;
 mod trace_table;
+mod validate;
 
 use std::io::{self, BufWriter, Write};
 use std::process::ExitCode;
@@ -39,6 +43,8 @@ pub struct Cli {
 const HELP: &str = "\
 Examples:
   fragsim run scenarios/runqslower.json
+  fragsim compare month.json --reference pack-4k
+  fragsim check scenarios/*.json
   fragsim trace import --from perf-script loads.txt --output loads.jsonl
   fragsim list allocators
 
@@ -53,12 +59,21 @@ enum Command {
     /// Replay a scenario under every allocator and compare them
     #[command(after_help = run::HELP)]
     Run(run::RunArgs),
+    /// Compare allocators over seeds, or results from before and after a change
+    #[command(after_help = compare::HELP)]
+    Compare(compare::CompareArgs),
+    /// Compare with baselines and fail if something got worse
+    #[command(after_help = check::HELP)]
+    Check(check::CheckArgs),
     /// Make, check and describe traces
     #[command(arg_required_else_help = true, after_help = TRACE_HELP)]
     Trace {
         #[command(subcommand)]
         command: TraceCommand,
     },
+    /// Compare the model with recordings of real kernels
+    #[command(after_help = validate::HELP)]
+    Validate(validate::ValidateArgs),
     /// Work with recordings of real kernels
     #[command(arg_required_else_help = true, after_help = recording::HELP)]
     Recording {
@@ -111,15 +126,21 @@ fn dispatch(command: &Command, messages: Messages) -> Result<u8, Failure> {
     let mut out = BufWriter::new(io::stdout().lock());
     let code = match command {
         Command::Run(args) => run::run(args, &mut out, messages)?,
+        Command::Compare(args) => compare::run(args, &mut out, messages)?,
+        Command::Check(args) => check::run(args, &mut out, messages)?,
         Command::Trace { command } => trace(command, &mut out, messages)?,
+        Command::Validate(args) => validate::run(args, &mut out)?,
         Command::Recording { command } => recording::run(command, &mut out)?,
         Command::List(args) => list::run(args, &mut out)?,
         Command::Schema(args) => schema::run(args, &mut out)?,
         Command::Completions(args) => completions::run(args, &mut Cli::command(), &mut out)?,
         Command::Man(args) => man::run(args, Cli::command(), &mut out)?,
     };
-    out.flush()?;
-    Ok(code)
+    match out.flush() {
+        // Nobody reads the rest; what was found out stays true.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(code),
+        flushed => Ok(flushed.map(|()| code)?),
+    }
 }
 
 fn trace(command: &TraceCommand, out: &mut dyn Write, messages: Messages) -> Result<u8, Failure> {

@@ -1,19 +1,21 @@
 //! `fragsim run`: replay a scenario and show what it did to the direct map.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::args::line_width;
+use super::compare::warn;
 use super::execute::execute;
 use super::exit;
 use super::output::{Failure, Messages};
 use super::progress::Bar;
+use crate::compare::compare_allocators;
 use crate::diagnostics::Diagnostic;
 use crate::files::{AtomicFile, STDIN, keep_input, make_directory};
-use crate::report::Format;
+use crate::report::{ComparisonView, Format};
 use crate::result::{Outcome, ResultDoc};
 use crate::scenario::{LoadedScenario, Overrides};
 use crate::units::Seeds;
@@ -81,8 +83,22 @@ pub(super) fn run(args: &RunArgs, out: &mut dyn Write, messages: Messages) -> Re
     if !args.quiet && !matches!(format, Format::Table | Format::Markdown) {
         warn_of_ends(&result, messages);
     }
-    format.write(&result, line_width(), out)?;
+    show(&result, format, args.quiet, out, messages)?;
     Ok(exit::DONE)
+}
+
+/// Prints the result: a row for each allocator, or with several seeds what they say about each metric.
+fn show(result: &ResultDoc, format: Format, quiet: bool, out: &mut dyn Write, messages: Messages) -> io::Result<()> {
+    if matches!(format, Format::Table | Format::Markdown)
+        && result.has_seeds()
+        && let Ok(comparison) = compare_allocators(&result.scenario.name, result, None)
+    {
+        if !quiet {
+            warn(&comparison, messages);
+        }
+        return ComparisonView::new(&comparison, &[result], &[]).write(format, line_width(), out);
+    }
+    format.write(result, line_width(), out)
 }
 
 impl RunArgs {

@@ -4,7 +4,10 @@ use super::DirectMap;
 use super::flush::Change;
 use super::leaves::Found;
 use super::perms::PermChange;
-use crate::units::{PAGES_PER_2M, PageSize, Pfn, PfnRange};
+use crate::units::{PAGES_PER_1G, PAGES_PER_2M, PageSize, Pfn, PfnRange};
+
+/// Entries of 2 MiB in a slot of 1 GiB.
+const ENTRIES_2M: u32 = (PAGES_PER_1G / PAGES_PER_2M) as u32;
 
 /// In what steps a range is changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +61,9 @@ impl DirectMap {
     #[cold]
     fn step_unopened(&mut self, range: PfnRange, change: PermChange, how: Walk, done: &mut Change) -> Pfn {
         let at = range.start();
+        if let Some(end) = self.step_slot(range, change, how, done) {
+            return end;
+        }
         match self.leaves.find(at) {
             Found::Hole => self.leaves.after_hole(at).unwrap_or(range.end()),
             Found::Unopened => {
@@ -84,6 +90,38 @@ impl DirectMap {
                 at
             }
         }
+    }
+
+    /// A whole 1 GiB slot at the start of the range, if all its entries are alike: what every entry would go through one
+    /// by one, so that a change over terabytes costs as many notes as there are GiB and not 512 times as many.
+    fn step_slot(&mut self, range: PfnRange, change: PermChange, how: Walk, done: &mut Change) -> Option<Pfn> {
+        let at = range.start();
+        if !at.is_aligned(PageSize::Size1G) || range.pages() < PAGES_PER_1G {
+            return None;
+        }
+        let (size, perms) = self.leaves.uniform_slot(at)?;
+        let wanted = change.apply(perms);
+        let keeps = match how {
+            Walk::Force4k => size == PageSize::Size4K,
+            Walk::Range => true,
+            Walk::PageWise => size == PageSize::Size4K || wanted == perms,
+        };
+        let now = if keeps { size } else { PageSize::Size4K };
+        if !keeps && size == PageSize::Size1G {
+            self.tally.split(PageSize::Size1G);
+            done.level3_splits += 1;
+        }
+        if !keeps {
+            (0..ENTRIES_2M).for_each(|_| self.tally.split(PageSize::Size2M));
+            done.level2_splits += ENTRIES_2M;
+        }
+        if wanted != perms {
+            done.changed += PAGES_PER_1G / now.pages();
+        }
+        if (now, wanted) != (size, perms) {
+            self.leaves.set_uniform_slot(at, now, wanted);
+        }
+        Some(at.offset(PAGES_PER_1G))
     }
 }
 
@@ -239,6 +277,23 @@ mod tests {
         assert_eq!(map.change(beyond, PermChange::read_only(ERA), Walk::Force4k).changed, 0);
         assert_eq!(map.leaf_at(Pfn::new(524_255)), None);
         assert_eq!(map.leaf_at(beyond.start()), None);
+    }
+
+    #[test]
+    fn changes_over_terabytes_take_a_note_for_each_gib() {
+        let tib = 1 << 10;
+        for largest in [PageSize::Size1G, PageSize::Size2M, PageSize::Size4K] {
+            let ram = PfnRange::new(Pfn::new(0), Pfn::new(tib * PAGES_PER_1G));
+            let mut map = DirectMap::boot(&[ram], BootOptions { largest, ..BootOptions::default() });
+            let done = map.change(ram, PermChange::keep_4k(ERA), Walk::Force4k);
+            assert_eq!(done.changed, ram.pages());
+            let done = map.change(ram, PermChange::read_only(ERA), Walk::PageWise);
+            assert_eq!((splits(&done), done.changed), ((0, 0), ram.pages()));
+            // The first GiB and the last one may have 2 MiB blocks of their own.
+            assert!(map.leaves.stored() < 2 * tib as usize + 600, "{largest:?}: {}", map.leaves.stored());
+            assert_eq!(map.recount(), map.counters(CounterView::Mapped));
+            assert_eq!(map.counters(CounterView::Mapped).direct_map_4k, ram.pages());
+        }
     }
 
     #[test]

@@ -55,6 +55,8 @@ enum Slot {
     Large(Perms),
     /// 512 entries of 2 MiB with these permissions, except for blocks that have a note of their own.
     Split(Perms),
+    /// Small entries with these permissions, except for blocks that have a note of their own.
+    Small(Perms),
 }
 
 /// A 2 MiB block that no longer is as the base layout or its slot has it.
@@ -135,6 +137,7 @@ impl Leaves {
         match self.slots.get(&slot_key(pfn)) {
             Some(Slot::Large(perms)) => return Found::Large(PageSize::Size1G, *perms),
             Some(Slot::Split(perms)) => return Found::Large(PageSize::Size2M, *perms),
+            Some(Slot::Small(_)) => return Found::Unopened,
             None => {}
         }
         match self.base.get(self.base_after(pfn)) {
@@ -156,8 +159,12 @@ impl Leaves {
         self.base.partition_point(|leaf| leaf.range.end() <= pfn)
     }
 
-    /// Gives the block of a frame that the base layout maps by small entries pages of its own.
+    /// Gives the block of a frame that the base layout or its slot maps by small entries pages of its own.
     pub(super) fn open(&mut self, pfn: Pfn) {
+        if let Some(Slot::Small(perms)) = self.slots.get(&slot_key(pfn)) {
+            self.blocks.insert(block_key(pfn), Block::Small(Pages::Uniform(*perms)));
+            return;
+        }
         let block = PfnRange::with_len(pfn.align_down(PageSize::Size2M), PAGES_PER_2M);
         let mut list = [Perms::HOLE; PAGES];
         let first = self.base_after(block.start());
@@ -189,6 +196,42 @@ impl Leaves {
         }
     }
 
+    /// The size and permissions of all entries in a 1 GiB slot that starts at this frame, if they are the same
+    /// everywhere and no block has a note of its own.
+    pub(super) fn uniform_slot(&self, start: Pfn) -> Option<(PageSize, Perms)> {
+        let found = match self.slots.get(&slot_key(start)) {
+            Some(Slot::Large(perms)) => return Some((PageSize::Size1G, *perms)),
+            Some(Slot::Split(perms)) => (PageSize::Size2M, *perms),
+            Some(Slot::Small(perms)) => (PageSize::Size4K, *perms),
+            None => {
+                let slot = PfnRange::with_len(start, PAGES_PER_1G);
+                let leaf = self.base.get(self.base_after(start))?;
+                (leaf.range.intersection(slot) == slot).then_some((leaf.size, leaf.perms))?
+            }
+        };
+        let first = block_key(start);
+        let noted = (first..first + (PAGES_PER_1G / PAGES_PER_2M) as u32).any(|key| self.blocks.contains_key(&key));
+        (!noted).then_some(found)
+    }
+
+    /// Makes all entries of such a slot alike.
+    pub(super) fn set_uniform_slot(&mut self, start: Pfn, size: PageSize, perms: Perms) {
+        let slot = match size {
+            PageSize::Size1G => Slot::Large(perms),
+            PageSize::Size2M => Slot::Split(perms),
+            PageSize::Size4K => Slot::Small(perms),
+        };
+        self.slots.insert(slot_key(start), slot);
+    }
+
+    /// The permissions of a small entry whose block has no pages of its own.
+    fn unopened(&self, pfn: Pfn) -> Perms {
+        match self.slots.get(&slot_key(pfn)) {
+            Some(Slot::Small(perms)) => *perms,
+            _ => self.base[self.base_after(pfn)].perms,
+        }
+    }
+
     /// The single entry that maps a frame.
     pub(super) fn at(&self, pfn: Pfn) -> Option<Leaf> {
         let single =
@@ -200,7 +243,7 @@ impl Leaves {
         match self.find(pfn) {
             Found::Hole => None,
             Found::Large(size, perms) => Some(single(size, perms)),
-            Found::Unopened => Some(single(PageSize::Size4K, self.base[self.base_after(pfn)].perms)),
+            Found::Unopened => Some(single(PageSize::Size4K, self.unopened(pfn))),
         }
     }
 
@@ -255,26 +298,30 @@ impl Collect<'_> {
     /// Emits a stretch of entries of one size as it is now.
     fn leaf(&mut self, leaf: Leaf) {
         let mut at = leaf.range.start();
-        if leaf.size == PageSize::Size1G {
-            for &(start, slot) in within(self.slots, leaf.range, PageSize::Size1G) {
-                let range = PfnRange::with_len(start, PAGES_PER_1G);
-                self.runs.push(Leaf { range: PfnRange::new(at, start), ..leaf });
-                match *slot {
-                    Slot::Large(perms) => self.runs.push(Leaf { range, perms, ..leaf }),
-                    Slot::Split(perms) => self.leaf(Leaf { range, size: PageSize::Size2M, perms }),
-                }
-                at = range.end();
+        for &(start, slot) in within(self.slots, leaf.range, PageSize::Size1G) {
+            let range = PfnRange::with_len(start, PAGES_PER_1G);
+            self.blocks(Leaf { range: PfnRange::new(at, start), ..leaf });
+            self.blocks(match *slot {
+                Slot::Large(perms) => Leaf { range, size: PageSize::Size1G, perms },
+                Slot::Split(perms) => Leaf { range, size: PageSize::Size2M, perms },
+                Slot::Small(perms) => Leaf { range, size: PageSize::Size4K, perms },
+            });
+            at = range.end();
+        }
+        self.blocks(Leaf { range: PfnRange::new(at, leaf.range.end()), ..leaf });
+    }
+
+    /// Emits a stretch of entries without notes on its slots.
+    fn blocks(&mut self, leaf: Leaf) {
+        let mut at = leaf.range.start();
+        for &(start, block) in within(self.blocks, leaf.range, PageSize::Size2M) {
+            let range = PfnRange::with_len(start, PAGES_PER_2M).intersection(leaf.range);
+            self.runs.push(Leaf { range: PfnRange::new(at, range.start()), ..leaf });
+            match block {
+                Block::Large(perms) => self.runs.push(Leaf { range, perms: *perms, ..leaf }),
+                Block::Small(pages) => self.pages(start, pages, range),
             }
-        } else {
-            for &(start, block) in within(self.blocks, leaf.range, PageSize::Size2M) {
-                let range = PfnRange::with_len(start, PAGES_PER_2M).intersection(leaf.range);
-                self.runs.push(Leaf { range: PfnRange::new(at, range.start()), ..leaf });
-                match block {
-                    Block::Large(perms) => self.runs.push(Leaf { range, perms: *perms, ..leaf }),
-                    Block::Small(pages) => self.pages(start, pages, range),
-                }
-                at = range.end();
-            }
+            at = range.end();
         }
         self.runs.push(Leaf { range: PfnRange::new(at, leaf.range.end()), ..leaf });
     }

@@ -4,12 +4,14 @@ use super::machine::Machine;
 use super::release::{PageEra, Release};
 use super::users::MemoryUsers;
 use crate::direct_map::{BootOptions, CallEnd, DirectMap, PermChange, Walk};
+use crate::memory::rules::BootPageblocks;
 use crate::memory::{
-    Memory, MemoryError, MemoryLayout, MemorySetup, MigrateType, PageAllocRules, StartState, memblock::boot_reserved,
+    Memory, MemoryError, MemoryLayout, MemorySetup, MigrateType, PageAllocRules, Snapshot, StartState,
+    memblock::boot_reserved,
 };
 use crate::rng::{Component, Stream};
 use crate::text_alloc::{ImageBytes, TextAllocator};
-use crate::units::{PageSize, Pfn, PfnRange};
+use crate::units::{PAGES_PER_2M, PageSize, Pfn, PfnRange};
 
 /// What a host is made of before the trace starts.
 #[derive(Clone, Debug)]
@@ -34,20 +36,20 @@ pub struct HostSetup<'a> {
 
 /// The kernel's own program at boot (`ptp_classifier_init`): recorded on 6.1, 6.12 and 7.3, the first program
 /// of a host stands at chunk 25 of the first pack, so the boot program takes 25 chunks (1513 to 1576 bytes).
-const BOOT_PROGRAM: ImageBytes = ImageBytes::new(1540);
+pub(crate) const BOOT_PROGRAM: ImageBytes = ImageBytes::new(1540);
 
-/// Parts of the kernel image that boot makes read-only, as recorded on Debian 6.1.192 with `nokaslr`: text with the tail
-/// of its last 2 MiB, constants, and the interrupt table.
-const READ_ONLY_IMAGE: [(u64, u64); 3] = [(4096, 7682 - 4096), (8192, 10_279 - 8192), (12_980, 1)];
+/// Unmovable and reclaimable pages that the kernel has taken until the first program of a user, where nobody tells
+/// (recorded with 4 GiB: pageblocks of these types less what is free in them; from 6.7 on inodes and dentries of a minimal
+/// guest are accounted and few, before they are 7 to 9 MB of reclaimable slab).
+const fn pages_of_boot(era: PageEra) -> (u64, u64) {
+    match era {
+        PageEra::V5_10 | PageEra::V5_15 | PageEra::V5_18 | PageEra::V6_1 => (4300, 1900),
+        PageEra::V6_12 | PageEra::V6_15 | PageEra::V7_2 => (5300, 240),
+    }
+}
 
-/// Unmovable pages that the kernel has taken until the first program of a user (recorded, 5.10 to 7.3 with 1 to 8 GiB:
-/// MemTotal minus MemFree of a minimal guest is about 25 MB, 7 to 9 MB of it reclaimable slab).
-const UNMOVABLE: u64 = 4300;
-/// Those of them that it takes before its own program (recorded on 6.1.192, 4 GiB: the boot pack begins at the 755th frame
-/// of the Normal zone).
-const BEFORE_PROGRAM: u64 = 754;
-/// Reclaimable pages until then.
-const RECLAIMABLE: u64 = 1900;
+/// Most pages that one refill of a per-CPU list takes (a batch of 63, doubled five times).
+const MAX_REFILL: u64 = 2016;
 
 impl PageEra {
     /// The page allocator's rules of this era.
@@ -58,71 +60,140 @@ impl PageEra {
             Self::V5_18 => PageAllocRules::v5_18(),
             Self::V6_1 => PageAllocRules::v6_1(),
             Self::V6_12 => PageAllocRules::v6_12(),
-            Self::V7_2 => PageAllocRules::v7_2(),
+            Self::V6_15 | Self::V7_2 => PageAllocRules::v7_2(),
         }
     }
 }
 
 /// Brings a host up: direct map, the kernel's own memory and program, then the start state.
 ///
+/// Texts of a host that has just booted are not drawn from: the machine boots, and then takes what the texts say has been
+/// taken.
+///
 /// # Errors
 /// If the start state does not fit the machine.
 pub(super) fn boot(setup: &HostSetup<'_>, text: &mut dyn TextAllocator) -> Result<Machine, MemoryError> {
-    let memory = memory_with(setup, &StartState::Fresh, &[])?;
+    let booted = match setup.start {
+        StartState::Snapshot(snapshot) if snapshot.has_just_booted() => Some(snapshot),
+        _ => None,
+    };
+    let mut rules = setup.release.pages.rules();
+    let mut memory = memory_with(setup, &StartState::Fresh, &[], rules)?;
+    if booted
+        .and_then(|snapshot| snapshot.unmovable_pageblocks(&memory))
+        .is_some_and(|blocks| blocks < memory.unset_pageblocks())
+    {
+        // A kernel without late set-up of struct pages.
+        rules.boot_pageblocks = BootPageblocks::Movable;
+        memory = memory_with(setup, &StartState::Fresh, &[], rules)?;
+    }
     let ram: Vec<PfnRange> = setup.layout.ranges().iter().map(|range| range.range).collect();
     let map = DirectMap::boot(&ram, BootOptions { largest: setup.largest_page, ..BootOptions::default() });
     let users = MemoryUsers::new(Stream::new(setup.seed, Component::MemoryUsers, setup.run));
     let nodes = u64::from(setup.layout.nodes());
-    let mut machine = Machine::new(memory, map, setup.release, nodes, users);
+    let mut machine = Machine::new(memory, map, setup.release, nodes, users, setup.cpus.max(1));
+    take_boot_memory(&mut machine, text, setup, booted);
     mark_image_read_only(&mut machine);
-    take_boot_memory(&mut machine, text, setup.boot_program);
-    if *setup.start != StartState::Fresh {
+    if *setup.start != StartState::Fresh && booted.is_none() {
         // Whatever happened since, the boot program still lies where it was put when the host was fresh.
         let executable: Vec<PfnRange> = machine.open_frames().collect();
-        machine.memory =
-            memory_with(setup, setup.start, &executable).or_else(|_| memory_with(setup, setup.start, &[]))?;
+        machine.memory = memory_with(setup, setup.start, &executable, rules)
+            .or_else(|_| memory_with(setup, setup.start, &[], rules))?;
     }
     Ok(machine)
 }
 
 /// Memory in a start state; frames in use at boot are not handed out again.
-fn memory_with(setup: &HostSetup<'_>, start: &StartState, in_use: &[PfnRange]) -> Result<Memory, MemoryError> {
+fn memory_with(
+    setup: &HostSetup<'_>,
+    start: &StartState,
+    in_use: &[PfnRange],
+    rules: PageAllocRules,
+) -> Result<Memory, MemoryError> {
     let mut reserved = boot_reserved(setup.layout);
+    // Up to the page behind the interrupt table, which stands near the end of the image.
+    if let (Some(first), Some(last)) = (setup.release.read_only_image.first(), setup.release.read_only_image.last()) {
+        let end = (last.0 + last.1).next_multiple_of(PAGES_PER_2M);
+        reserved.push(PfnRange::new(Pfn::new(first.0), Pfn::new(end)));
+    }
     reserved.extend_from_slice(in_use);
     Memory::new(&MemorySetup {
         layout: setup.layout,
         reserved: &reserved,
         start,
-        rules: setup.release.pages.rules(),
+        rules,
         cpus: setup.cpus,
         seed: setup.seed,
         run: setup.run,
     })
 }
 
+/// Unmovable pages that the kernel takes before its own program: until the late parts of memory are handed over, and
+/// after that.
+///
+/// Recorded on 6.1.192 with 4 GiB: the boot pack begins at the 755th frame of the Normal zone. Recorded on 5.10.262: the
+/// program's page is the first page of the late parts with 4 GiB, and lies 58 pages further with 8 GiB, in the fifth
+/// GiB: each 128 MiB of memory is a device (`memory_dev_init`) and takes 29 pages for 16 of them. The per-CPU list of
+/// 5.10 is empty when the late parts come (ten refills of 63).
+fn pages_before_program(era: PageEra, ram: u64) -> (u64, u64) {
+    if era > PageEra::V5_15 {
+        return (754, 0);
+    }
+    let devices = ram.div_ceil(32_768);
+    (630, (devices * 29 / 16).saturating_sub(56))
+}
+
 /// What the kernel takes for itself. A machine too small for it is too small for any trace; it shows with the first load.
-fn take_boot_memory(machine: &mut Machine, text: &mut dyn TextAllocator, program: bool) {
-    let mut runs = Vec::new();
-    let mut take = |machine: &mut Machine, pages, kind| machine.memory.alloc_bulk(pages, kind, &mut runs).is_ok();
-    // Up to 5.17 the program's page is the first unmovable page of the zone (recorded on 5.10.262, 4 GiB: frame 1555534,
-    // in the incomplete pageblock below the struct pages).
-    let early = machine.release.pages <= PageEra::V5_15;
-    let before = if early { 0 } else { BEFORE_PROGRAM };
-    if !take(machine, before, MigrateType::Unmovable) {
+fn take_boot_memory(
+    machine: &mut Machine,
+    text: &mut dyn TextAllocator,
+    setup: &HostSetup<'_>,
+    booted: Option<&Snapshot>,
+) {
+    let (early, late) = pages_before_program(machine.release.pages, setup.layout.pages());
+    if !take(machine, early, MigrateType::Unmovable) {
         return;
     }
-    if program {
+    machine.memory.hand_over_late();
+    if !take(machine, late, MigrateType::Unmovable) {
+        return;
+    }
+    if setup.boot_program {
         // Without room for it the kernel logs an error and goes on.
         text.load(machine, BOOT_PROGRAM).ok();
     }
-    let _ = take(machine, UNMOVABLE - before, MigrateType::Unmovable)
-        && take(machine, RECLAIMABLE, MigrateType::Reclaimable);
+    match booted.and_then(|snapshot| snapshot.taken(&machine.memory)) {
+        Some([unmovable, reclaimable]) => {
+            take_until(machine, unmovable, MigrateType::Unmovable);
+            take_until(machine, reclaimable, MigrateType::Reclaimable);
+        }
+        None => {
+            let (unmovable, reclaimable) = pages_of_boot(machine.release.pages);
+            let _ = take(machine, unmovable - early - late, MigrateType::Unmovable)
+                && take(machine, reclaimable, MigrateType::Reclaimable);
+        }
+    }
+}
+
+fn take(machine: &mut Machine, pages: u64, kind: MigrateType) -> bool {
+    machine.memory.alloc_bulk(pages, kind, &mut Vec::new()).is_ok()
+}
+
+/// Takes pages until so many of the pageblocks of a type are taken. What a per-CPU list holds counts as taken, so this
+/// ends with single pages.
+fn take_until(machine: &mut Machine, pages: u64, kind: MigrateType) {
+    let missing = |machine: &Machine| pages.saturating_sub(machine.memory.taken(kind));
+    let most = missing(machine).saturating_sub(MAX_REFILL);
+    let mut left = if take(machine, most, kind) { missing(machine) } else { 0 };
+    while left > 0 && take(machine, 1, kind) {
+        left = missing(machine);
+    }
 }
 
 /// `mark_rodata_ro` and its companions: the image's alias in the direct map becomes read-only.
 fn mark_image_read_only(machine: &mut Machine) {
     let change = PermChange::read_only(machine.release.cpa);
-    for (start, pages) in READ_ONLY_IMAGE {
+    for &(start, pages) in machine.release.read_only_image {
         let done = machine.change(PfnRange::with_len(Pfn::new(start), pages), change, Walk::Range);
         machine.flushes.account(done, CallEnd::Alias);
     }

@@ -1,16 +1,17 @@
 //! Kernel memory that comes along with every load.
 //!
 //! A load takes more than its image: pages for the program itself, scratch for the verifier that goes back before
-//! the image is allocated, and slab objects. All of it is unmovable and comes from the same lists as the image, so it
+//! the image is allocated (`verifier`), and slab objects. All of it is unmovable and comes from the same lists as the image, so it
 //! moves the place where the next image lands; without it every allocator would look better than it is.
 //!
 //! The shape is read off recordings of Debian's 5.10.262 (a thousand programs of two instructions, each frame logged):
 //! consecutive images stand two frames apart (the program's own page between them, the scratch page reused by the
-//! image), every 32nd load takes eight more (an order-3 slab of 1 KiB objects, `struct bpf_prog_aux`), and about every
+//! image), every 32nd load takes eight more (an order-3 slab of 1 KiB objects, `struct bpf_prog_aux`; every 16th in recordings
+//! of 6.1, which has grown), and about every
 //! fifth one more page (small objects). After all programs are gone the slabs stay with their caches.
 
-use super::machine::{Kvmalloc, Machine};
-use super::scratch::Scratch;
+use super::machine::Machine;
+use super::release::Release;
 use crate::memory::MigrateType;
 use crate::text_alloc::NoText;
 use crate::units::{Order, PAGE_BYTES, Pfn, PfnRange};
@@ -21,12 +22,6 @@ const INSN_BYTES: u64 = 8;
 const PROG_HEADER_BYTES: u64 = 72;
 /// Most instructions that the verifier looks at (`BPF_COMPLEXITY_LIMIT_INSNS`), and so about the longest program.
 const MAX_INSNS: u64 = 1_000_000;
-/// Bytes per instruction of the verifier's list of states (`explored_states`, an array of pointers).
-const STATE_BYTES_PER_INSN: u64 = 8;
-/// Bytes per instruction of the JIT's table of addresses (`addrs` in `bpf_int_jit_compile`), held until the image is done.
-const ADDRESS_BYTES_PER_INSN: u64 = 4;
-/// Largest request that a slab cache serves (`KMALLOC_MAX_CACHE_SIZE`); the caches keep such memory, so it moves nothing.
-const SLAB_MAX_BYTES: u64 = 2 * PAGE_BYTES;
 /// x86 bytes per BPF instruction where a trace does not tell the instructions (2 instructions take 20 to 23 bytes,
 /// straight-line code 4.26 per instruction: recorded, 5.10 to 7.3).
 const JITED_BYTES_PER_INSN: u64 = 5;
@@ -67,11 +62,10 @@ impl Slab {
 /// Slab caches that programs live in, and the scratch rule of the release.
 #[derive(Clone, Debug)]
 pub(super) struct Companions {
-    /// `struct bpf_prog_aux`, from kmalloc-1k.
+    /// `struct bpf_prog_aux`, from kmalloc-1k or kmalloc-2k.
     aux: Slab,
     /// Everything small: `vm_struct`, `vmap_area`, `file`, `dentry` and the like, 832 bytes a program.
     small: Slab,
-    aux_bytes_per_insn: u64,
     program_pages: u64,
 }
 
@@ -96,11 +90,10 @@ pub(super) const fn program_pages(insns: u64) -> u64 {
 }
 
 impl Companions {
-    pub(super) const fn new(aux_bytes_per_insn: u64) -> Self {
+    pub(super) const fn new(release: &Release) -> Self {
         Self {
-            aux: Slab::new(Order::SLAB, 1024),
+            aux: Slab::new(Order::SLAB, release.large_slab_bytes),
             small: Slab::new(Order::ZERO, 832),
-            aux_bytes_per_insn,
             program_pages: 0,
         }
     }
@@ -110,12 +103,13 @@ impl Companions {
     pub(super) fn take_program(&mut self, machine: &mut Machine, insns: u64) -> Result<ProgramPages, NoText> {
         self.take_objects(machine)?;
         let pages = program_pages(insns);
-        self.program_pages += pages;
         if pages == 1 {
-            return machine.page().map(ProgramPages::One);
+            self.program_pages += 1;
+            return machine.vmalloc_page().map(ProgramPages::One);
         }
         let mut runs = Vec::new();
         machine.vmalloc(pages, &mut runs)?;
+        self.program_pages += runs.iter().map(|run| run.pages()).sum::<u64>();
         Ok(ProgramPages::Many(runs.into()))
     }
 
@@ -139,69 +133,18 @@ impl Companions {
         match pages {
             ProgramPages::One(pfn) => {
                 self.program_pages -= 1;
-                machine.vfree(PfnRange::with_len(pfn, 1));
+                machine.vfree([PfnRange::with_len(pfn, 1)]);
             }
             ProgramPages::Many(runs) => {
-                for run in runs {
-                    self.program_pages -= run.pages();
-                    machine.vfree(run);
-                }
+                self.program_pages -= runs.iter().map(|run| run.pages()).sum::<u64>();
+                machine.vfree(runs);
             }
         }
-    }
-
-    /// The verifier's scratch: one `bpf_insn_aux_data` per instruction (`vzalloc` in `bpf_check`) and, for long programs,
-    /// the list of states, both freed before the image is made. Freed pages stand with the last one first, so the image
-    /// gets them in descending order.
-    #[inline]
-    pub(super) fn borrow_scratch(&self, machine: &mut Machine, insns: u64) -> Result<(), NoText> {
-        let pages = self.scratch_pages(insns);
-        if insns * STATE_BYTES_PER_INSN <= SLAB_MAX_BYTES {
-            return machine.vmalloc_and_vfree(pages);
-        }
-        let scratch = machine.vmalloc_scratch(pages)?;
-        let states = long_array(machine, insns * STATE_BYTES_PER_INSN)?;
-        give_array(machine, states);
-        machine.vfree_scratch(scratch);
-        Ok(())
-    }
-
-    const fn scratch_pages(&self, insns: u64) -> u64 {
-        let pages = (insns * self.aux_bytes_per_insn).div_ceil(PAGE_BYTES);
-        if pages == 0 { 1 } else { pages }
-    }
-
-    /// The verifier's scratch, held while the images of a program with several functions are made.
-    pub(super) fn take_scratch(&self, machine: &mut Machine, insns: u64) -> Result<Scratch, NoText> {
-        machine.vmalloc_scratch(self.scratch_pages(insns))
     }
 
     /// Pages held for programs apart from their images.
     pub(super) fn pages(&self) -> u64 {
         self.program_pages + self.aux.pages + self.small.pages
-    }
-}
-
-/// What the JIT holds while it makes the image: its table of addresses, if that is too large for a slab.
-#[inline]
-pub(super) fn take_addresses(machine: &mut Machine, insns: u64) -> Result<Option<Kvmalloc>, NoText> {
-    long_array(machine, insns * ADDRESS_BYTES_PER_INSN)
-}
-
-/// An array from `kvmalloc`; nothing if a slab serves it.
-#[inline]
-fn long_array(machine: &mut Machine, bytes: u64) -> Result<Option<Kvmalloc>, NoText> {
-    if bytes <= SLAB_MAX_BYTES {
-        return Ok(None);
-    }
-    machine.kvmalloc(bytes.div_ceil(PAGE_BYTES)).map(Some)
-}
-
-/// Frees such an array.
-#[inline]
-pub(super) fn give_array(machine: &mut Machine, array: Option<Kvmalloc>) {
-    if let Some(array) = array {
-        machine.kvfree(array);
     }
 }
 

@@ -1,16 +1,18 @@
 //! Memory, direct map and kernel areas of one simulated host.
 
-use super::release::{Frees, PageEra, Release, TrapFill, Vmalloc};
+use super::given::Given;
+use super::release::{CacheEra, Frees, Release};
 use super::rox_cache::RoxCache;
 use super::users::MemoryUsers;
+use super::virtual_range::VirtualRange;
 use crate::direct_map::{CallEnd, Change, CpaEra, DirectMap, Flushes, PermChange, Walk};
-use crate::memory::{Memory, MigrateType, OutOfMemory};
+use crate::memory::{Memory, MigrateType};
 use crate::text_alloc::{AreaId, AreaRequest, Areas, Backing, GiveBack, NoText, PieceId, TextPerms};
-use crate::units::{Order, PAGES_PER_2M, Pfn, PfnRange};
+use crate::units::{Order, PAGES_PER_2M, PfnRange};
 
 /// How an area is mapped in its own virtual range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mapping {
+pub(super) enum Mapping {
     /// By 4 KiB entries.
     Single,
     /// By 2 MiB entries, one per block.
@@ -19,7 +21,7 @@ enum Mapping {
 
 /// The frames of an area in virtual order; the first run stands apart so that small areas need no heap.
 #[derive(Clone, Debug)]
-struct Frames {
+pub(super) struct Frames {
     first: PfnRange,
     rest: Vec<PfnRange>,
 }
@@ -29,7 +31,7 @@ impl Frames {
         Self { first: run, rest: Vec::new() }
     }
 
-    fn many(runs: &[PfnRange]) -> Self {
+    pub(super) fn many(runs: &[PfnRange]) -> Self {
         match runs.split_first() {
             Some((first, rest)) => Self { first: *first, rest: rest.to_vec() },
             None => Self::one(PfnRange::default()),
@@ -43,10 +45,12 @@ impl Frames {
 
 /// An open area.
 #[derive(Clone, Debug)]
-struct Area {
-    frames: Frames,
-    mapping: Mapping,
-    reset_on_free: bool,
+pub(super) struct Area {
+    pub(super) frames: Frames,
+    pub(super) mapping: Mapping,
+    pub(super) reset_on_free: bool,
+    /// Pages of its table of page pointers, if it is a large area.
+    pub(super) table: Option<Box<[PfnRange]>>,
 }
 
 /// A simulated host without its text allocator.
@@ -60,21 +64,17 @@ pub(super) struct Machine {
     /// Page-table pages that splits took.
     pub(super) table_pages: u64,
     pub(super) rox: RoxCache,
+    /// Where frames come from instead of `memory`, if they are not to be allocated.
+    pub(super) given: Option<Box<Given>>,
     nodes: u64,
     areas: Vec<Option<Area>>,
     free_ids: Vec<AreaId>,
     runs: Vec<PfnRange>,
     /// Whether ordinary areas were freed since the last purge.
     pub(super) lazy_areas: bool,
-}
-
-/// Memory from `kvmalloc`.
-#[derive(Debug)]
-pub(super) enum Kvmalloc {
-    /// One block.
-    Block(Pfn, Order),
-    /// Pages of a vmalloc area.
-    Area(Vec<PfnRange>),
+    /// The range of ordinary areas, and that of modules and images.
+    pub(super) ordinary: VirtualRange,
+    text: VirtualRange,
 }
 
 impl Machine {
@@ -84,6 +84,7 @@ impl Machine {
         release: &'static Release,
         nodes: u64,
         users: MemoryUsers,
+        cpus: u32,
     ) -> Self {
         Self {
             memory,
@@ -93,114 +94,24 @@ impl Machine {
             flushes: Flushes::default(),
             table_pages: 0,
             rox: RoxCache::default(),
+            given: None,
             nodes,
             areas: Vec::new(),
             free_ids: Vec::new(),
             runs: Vec::new(),
             lazy_areas: false,
-        }
-    }
-
-    /// Repeats a request until it succeeds or there is no page cache left to drop for it.
-    pub(super) fn with_reclaim<T>(
-        &mut self,
-        pages: u64,
-        mut request: impl FnMut(&mut Memory) -> Result<T, OutOfMemory>,
-    ) -> Result<T, NoText> {
-        loop {
-            match request(&mut self.memory) {
-                Ok(granted) => return Ok(granted),
-                Err(_) if self.users.drop_page_cache(&mut self.memory, pages) => {}
-                Err(error) => return Err(NoText { pages, free_pages: error.free_pages }),
-            }
-        }
-    }
-
-    /// One page for the kernel; takes page cache back if there is none.
-    #[inline]
-    pub(super) fn page(&mut self) -> Result<Pfn, NoText> {
-        match self.memory.alloc_page(MigrateType::Unmovable) {
-            Ok(pfn) => Ok(pfn),
-            Err(_) => self.with_reclaim(1, |memory| memory.alloc_page(MigrateType::Unmovable)),
-        }
-    }
-
-    /// Single pages for the kernel in the order they come, appended to `runs`.
-    fn single_pages(&mut self, pages: u64, runs: &mut Vec<PfnRange>) -> Result<(), NoText> {
-        // One by one in 5.10, through the bulk allocator since (`vm_area_alloc_pages`).
-        let take = if self.release.pages == PageEra::V5_10 { Memory::alloc_bulk } else { Memory::alloc_array };
-        self.with_reclaim(pages, |memory| take(memory, pages, MigrateType::Unmovable, runs))
-    }
-
-    /// Large orders first, each at most as large as what is left; after a failure only smaller ones; single pages for the
-    /// rest (`vm_area_alloc_pages@7.2`).
-    fn large_pages_first(&mut self, pages: u64, runs: &mut Vec<PfnRange>) -> Result<(), NoText> {
-        let before = runs.len();
-        let (mut left, mut limit) = (pages, Order::MAX.get());
-        while left > 1 && limit > 0 {
-            let order = (left.ilog2() as u8).min(limit);
-            let Some(order) = Order::new(order).filter(|order| *order > Order::ZERO) else { break };
-            match self.memory.alloc_block(order, MigrateType::Unmovable) {
-                Ok(pfn) => {
-                    runs.push(PfnRange::with_len(pfn, order.pages()));
-                    left -= order.pages();
-                }
-                Err(_) => limit = order.get() - 1,
-            }
-        }
-        if left > 0
-            && let Err(error) = self.single_pages(left, runs)
-        {
-            for run in runs.drain(before..) {
-                self.free_pages_of(run);
-            }
-            return Err(error);
-        }
-        Ok(())
-    }
-
-    /// The pages of an ordinary vmalloc area, as the release gets them, appended to `runs`.
-    pub(super) fn vmalloc(&mut self, pages: u64, runs: &mut Vec<PfnRange>) -> Result<(), NoText> {
-        match self.release.vmalloc {
-            Vmalloc::SinglePages => self.single_pages(pages, runs),
-            Vmalloc::LargeOrdersFirst => self.large_pages_first(pages, runs),
-        }
-    }
-
-    /// Frees pages of an ordinary vmalloc area, as the release does; the virtual range stays behind until the next purge.
-    #[inline]
-    pub(super) fn vfree(&mut self, run: PfnRange) {
-        self.lazy_areas = true;
-        match self.release.frees {
-            Frees::PageByPage => self.free_pages_of(run),
-            Frees::ContiguousRuns => self.memory.free_run(run),
-        }
-    }
-
-    /// One block from the page allocator if there is one, else a vmalloc area (`kvmalloc`).
-    pub(super) fn kvmalloc(&mut self, pages: u64) -> Result<Kvmalloc, NoText> {
-        let order = u8::try_from(pages.next_power_of_two().ilog2()).ok().and_then(Order::new);
-        if let Some(order) = order
-            && let Ok(pfn) = self.memory.alloc_block(order, MigrateType::Unmovable)
-        {
-            return Ok(Kvmalloc::Block(pfn, order));
-        }
-        let mut runs = Vec::new();
-        self.vmalloc(pages, &mut runs)?;
-        Ok(Kvmalloc::Area(runs))
-    }
-
-    /// Frees such memory (`kvfree`).
-    pub(super) fn kvfree(&mut self, memory: Kvmalloc) {
-        match memory {
-            Kvmalloc::Block(pfn, order) => self.memory.free_block(pfn, order),
-            Kvmalloc::Area(runs) => runs.into_iter().for_each(|run| self.vfree(run)),
+            ordinary: VirtualRange::ordinary(cpus),
+            text: VirtualRange::text(),
         }
     }
 
     /// Changes direct-map permissions; splits take their page-table pages at once.
     #[inline]
     pub(super) fn change(&mut self, run: PfnRange, change: PermChange, walk: Walk) -> Change {
+        if let Some(given) = &mut self.given {
+            given.note(&self.map, run, change, walk);
+            return self.map.change(run, change, walk);
+        }
         let done = self.map.change(run, change, walk);
         for _ in 0..done.table_pages() {
             // Without a page the kernel's split fails and the host is beyond this model; the split is kept.
@@ -234,6 +145,7 @@ impl Machine {
         request: AreaRequest,
         take: impl FnOnce(&mut Self, u64, &mut Vec<PfnRange>) -> Result<(), NoText>,
     ) -> Result<AreaId, NoText> {
+        let table = self.table_of(request.pages)?;
         let frames = if request.pages == 1 {
             Frames::one(PfnRange::with_len(self.page()?, 1))
         } else {
@@ -242,21 +154,29 @@ impl Machine {
             let taken = take(self, request.pages, &mut runs);
             let frames = Frames::many(&runs);
             self.runs = runs;
-            taken?;
+            if let Err(error) = taken {
+                self.free_table(table);
+                return Err(error);
+            }
             frames
         };
-        Ok(self.insert(Area { frames, mapping: Mapping::Single, reset_on_free: request.reset_on_free }))
+        for _ in 0..self.text.map(request.pages) {
+            self.page()?;
+        }
+        Ok(self.insert(Area { frames, mapping: Mapping::Single, reset_on_free: request.reset_on_free, table }))
     }
 
     /// Order-9 blocks only; if one is missing, the whole area is made of ordinary pages instead
     /// (`__vmalloc_node_range@5.18`: falls back to base pages).
     fn open_huge(&mut self, request: AreaRequest) -> Result<AreaId, NoText> {
+        let table = self.table_of(request.pages)?;
         let mut runs = Vec::new();
         for _ in 0..request.pages / PAGES_PER_2M {
             match self.memory.alloc_block(Order::PAGEBLOCK, MigrateType::Unmovable) {
                 Ok(pfn) => runs.push(PfnRange::with_len(pfn, PAGES_PER_2M)),
                 Err(_) => {
                     runs.into_iter().for_each(|run: PfnRange| self.memory.free_block(run.start(), Order::PAGEBLOCK));
+                    self.free_table(table);
                     return self.open(AreaRequest { backing: Backing::Vmalloc, ..request });
                 }
             }
@@ -265,13 +185,8 @@ impl Machine {
             frames: Frames::many(&runs),
             mapping: Mapping::Huge,
             reset_on_free: request.reset_on_free,
+            table,
         }))
-    }
-
-    fn free_pages_of(&mut self, run: PfnRange) {
-        for pfn in run.iter() {
-            self.memory.free_page(pfn);
-        }
     }
 
     /// Changes pages `first..first + pages` of an area; the alias in the direct map follows.
@@ -312,6 +227,7 @@ impl Machine {
     #[inline]
     fn purge_lazy_areas(&mut self) {
         self.flushes.full += u64::from(std::mem::take(&mut self.lazy_areas));
+        self.ordinary.purge();
     }
 
     /// Makes the direct map under a free area of the executable cache valid and writable again, without flushes
@@ -339,10 +255,17 @@ impl Machine {
         }
         // One flush from the lowest to the highest address of area and alias, lazily freed ones too: always everything.
         self.lazy_areas = false;
+        self.ordinary.purge();
         self.flushes.full += 1;
     }
 
     fn give_back(&mut self, area: &Area, how: GiveBack) {
+        if self.given.is_some() {
+            return;
+        }
+        if area.mapping == Mapping::Single {
+            self.text.unmap(area.frames.runs().map(|run| run.pages()).sum());
+        }
         for run in area.frames.runs() {
             match (how, area.mapping, self.release.frees) {
                 (GiveBack::Blocks, Mapping::Huge, _) => self.memory.free_block(run.start(), Order::PAGEBLOCK),
@@ -355,9 +278,13 @@ impl Machine {
 
 impl Areas for Machine {
     fn open(&mut self, request: AreaRequest) -> Result<AreaId, NoText> {
+        if let Some(given) = &mut self.given {
+            let area = given.take(request)?;
+            return Ok(self.insert(area));
+        }
         match request.backing {
             Backing::Huge => self.open_huge(request),
-            Backing::Vmalloc => self.open_pages(request, Self::vmalloc),
+            Backing::Vmalloc => self.open_pages(request, Self::area_pages),
             Backing::SinglePages => self.open_pages(request, Self::single_pages),
             Backing::LargeOrdersFirst => self.open_pages(request, Self::large_pages_first),
         }
@@ -377,15 +304,16 @@ impl Areas for Machine {
             self.lazy_areas = true;
         }
         self.give_back(&area, how);
+        self.free_table(area.table);
     }
 
     fn open_rox(&mut self, pages: u64) -> Result<PieceId, NoText> {
-        RoxCache::take(self, pages)
+        // BPF lives in the cache since 7.3, whatever release the host is otherwise.
+        RoxCache::take(self, pages, CacheEra::V7_2)
     }
 
     fn close_rox(&mut self, piece: PieceId) {
-        // BPF lives in the cache since 7.3, whatever release the host is otherwise.
-        RoxCache::give(self, piece, TrapFill::ThroughMapping);
+        RoxCache::give(self, piece, CacheEra::V7_2);
     }
 
     fn possible_nodes(&self) -> u64 {

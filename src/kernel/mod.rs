@@ -2,9 +2,12 @@
 //!
 //! [`Kernel::boot`] brings a host up, [`Kernel::apply`] lets one event of a trace happen to it, and
 //! [`Kernel::finish`] completes what the kernel defers, such as the free of a program after a grace period.
+//! [`GivenKernel`] is the same without a page allocator: it is told which frames every area gets.
 
 mod boot;
 mod companions;
+mod given;
+mod kmem;
 mod machine;
 mod modules;
 mod program;
@@ -14,13 +17,19 @@ mod rox_cache;
 mod scratch;
 mod trampolines;
 mod users;
+mod verifier;
+mod virtual_range;
 
+pub(crate) use boot::BOOT_PROGRAM;
 pub use boot::HostSetup;
+pub use given::{ForeignArea, GivenArea, GivenKernel, MapCall, MapChanges, PermMove};
 pub use programs::Unloaded;
-pub use release::{Frees, Modules, PageEra, Release, Trampolines, TrapFill, Vmalloc, release_names};
+pub use release::{
+    CacheEra, FlowPasses, Frees, Modules, PageEra, Release, Trampolines, VerifierSizes, Vmalloc, release_names,
+};
 
 use crate::direct_map::{CallEnd, CounterView, DirectMapCounters, Flushes, Leaf, PermChange, Walk};
-use crate::memory::MemoryError;
+use crate::memory::{MemoryError, OutOfMemory};
 use crate::text_alloc::{ImageBytes, NoText, TextAllocator, TextUsage};
 use crate::trace::{EventKind, Load, Permission, ProgId, SetMemory};
 use companions::Companions;
@@ -41,7 +50,11 @@ pub enum Deferred {
 
 /// A trampoline's image that is no longer used.
 #[derive(Clone, Debug)]
-pub struct OldTrampoline(TrampolineImage);
+pub struct OldTrampoline {
+    image: TrampolineImage,
+    /// The CPU on which it went out of use.
+    cpu: u32,
+}
 
 /// Everything that can be read off a host at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +88,8 @@ pub struct Kernel {
     modules: ModuleTable,
     trampolines: TrampolineTable,
     cpus: u32,
-    next_cpu: u32,
+    /// The CPU of the latest load; events that are no loads happen there too.
+    cpu: u32,
 }
 
 impl Kernel {
@@ -91,13 +105,14 @@ impl Kernel {
         Ok(Self {
             machine,
             text,
-            companions: Companions::new(setup.release.aux_bytes_per_insn),
+            companions: Companions::new(setup.release),
             programs: Programs::default(),
             images: 0,
             modules: ModuleTable::default(),
             trampolines: TrampolineTable::default(),
             cpus: setup.cpus.max(1),
-            next_cpu: 0,
+            // So that the first load is on CPU 0.
+            cpu: setup.cpus.max(1) - 1,
         })
     }
 
@@ -118,13 +133,14 @@ impl Kernel {
 
     fn load(&mut self, load: &Load) -> Result<(), NoText> {
         if self.cpus > 1 {
-            self.machine.memory.set_cpu(self.next_cpu);
-            self.next_cpu = (self.next_cpu + 1) % self.cpus;
+            self.cpu = (self.cpu + 1) % self.cpus;
+            self.machine.memory.set_cpu(self.cpu);
         }
-        let program = Program::load(&mut self.machine, &mut self.companions, self.text.as_mut(), load)?;
+        let program = Program::load(&mut self.machine, &mut self.companions, self.text.as_mut(), load, self.cpu)?;
         self.images += program.images();
         if let Some(old) = self.programs.load(load.id, program) {
-            self.finish(Deferred::Program(old));
+            let old = self.programs.take(old);
+            old.free(&mut self.machine, &mut self.companions, self.text.as_mut());
         }
         Ok(())
     }
@@ -135,6 +151,7 @@ impl Kernel {
     }
 
     fn apply_rare(&mut self, event: &EventKind) -> Result<Option<Deferred>, NoText> {
+        self.run_on(self.cpu);
         let machine = &mut self.machine;
         let old = match event {
             EventKind::Load(_) | EventKind::Unload { .. } => None,
@@ -152,7 +169,9 @@ impl Kernel {
             EventKind::TrampolineDetach { id } => self.trampolines.remove(*id),
             EventKind::MemoryTake(take) => {
                 let Machine { users, memory, .. } = machine;
-                users.take(memory, take).map_err(|error| NoText { pages: take.pages, free_pages: error.free_pages })?;
+                let no_text =
+                    |error: OutOfMemory| NoText { pages: take.pages, order: error.order, free_pages: error.free_pages };
+                users.take(memory, take).map_err(no_text)?;
                 None
             }
             EventKind::MemoryGive(given) => {
@@ -165,19 +184,30 @@ impl Kernel {
                 None
             }
         };
-        Ok(old.map(|image| Deferred::Trampoline(OldTrampoline(image))))
+        Ok(old.map(|image| Deferred::Trampoline(OldTrampoline { image, cpu: self.cpu })))
     }
 
-    /// Completes deferred work.
+    /// Completes deferred work, on the CPU that asked for it: there run its RCU callback (`call_rcu`) and the work that
+    /// this queues (`schedule_work`). A program is taken to be closed by the process that loaded it, on the same CPU.
     pub fn finish(&mut self, work: Deferred) {
         match work {
             Deferred::Program(unloaded) => {
                 let program = self.programs.take(unloaded);
+                self.run_on(program.cpu());
                 program.free(&mut self.machine, &mut self.companions, self.text.as_mut());
             }
-            Deferred::Trampoline(OldTrampoline(image)) => {
+            Deferred::Trampoline(OldTrampoline { image, cpu }) => {
+                self.run_on(cpu);
                 trampolines::free(&mut self.machine, self.text.as_mut(), image);
             }
+        }
+    }
+
+    /// Lets what follows happen on a CPU.
+    #[inline]
+    fn run_on(&mut self, cpu: u32) {
+        if self.cpus > 1 {
+            self.machine.memory.set_cpu(cpu);
         }
     }
 

@@ -34,33 +34,17 @@ fn sections(parts: &[(u32, bool)]) -> Vec<Section> {
 }
 
 impl ModuleTable {
-    /// Loads a module; its init part is freed again at once.
+    /// Loads a module; its init part is freed again at once. Its file is read first (`kernel_read_file`): at least as
+    /// many pages as its sections have.
     pub(super) fn load(&mut self, machine: &mut Machine, load: &ModuleLoad) -> Result<(), NoText> {
-        let mut module = Module::default();
-        let text = [(load.text_bytes, true)];
-        let constants = [(load.rodata_bytes, true), (load.ro_after_init_bytes, true), (load.data_bytes, false)];
-        let init_text = [(load.init_text_bytes, true)];
-        let init_rest = [(load.init_rodata_bytes, true), (load.init_data_bytes, false)];
-        let init = match machine.release.modules {
-            Modules::CoreAndInit => {
-                let together = |text: &[(u32, bool)], rest: &[(u32, bool)]| sections(&[text, rest].concat());
-                module.areas.extend(open_together(machine, &together(&text, &constants))?);
-                let init = open_together(machine, &together(&init_text, &init_rest))?;
-                Module { areas: init.into_iter().collect(), cached_text: None }
-            }
-            Modules::PerType => {
-                module.areas = open_each(machine, &sections(&[&text[..], &constants].concat()))?;
-                let init = open_each(machine, &sections(&[&init_text[..], &init_rest].concat()))?;
-                Module { areas: init, cached_text: None }
-            }
-            Modules::TextInCache => {
-                module.cached_text = open_cached(machine, &sections(&text))?;
-                module.areas = open_each(machine, &sections(&constants))?;
-                let cached_text = open_cached(machine, &sections(&init_text))?;
-                Module { areas: open_each(machine, &sections(&init_rest))?, cached_text }
-            }
+        let mut file = Vec::new();
+        machine.vmalloc(pages_of_file(load), &mut file)?;
+        let (module, init) = match machine.release.modules {
+            Modules::CoreAndInit => open_core_and_init(machine, load)?,
+            Modules::PerType | Modules::TextInCache => open_types(machine, load)?,
         };
         free(machine, init);
+        machine.vfree(file);
         if let Some(old) = self.0.insert(load.id, module) {
             free(machine, old);
         }
@@ -80,49 +64,91 @@ fn free(machine: &mut Machine, module: Module) {
         machine.close(area, GiveBack::Release);
     }
     if let Some(text) = module.cached_text {
-        RoxCache::give(machine, text, machine.release.trap_fill);
+        RoxCache::give(machine, text, machine.release.cache);
     }
+}
+
+fn pages_of_file(load: &ModuleLoad) -> u64 {
+    let core = [load.text_bytes, load.data_bytes, load.rodata_bytes, load.ro_after_init_bytes];
+    let init = [load.init_text_bytes, load.init_data_bytes, load.init_rodata_bytes];
+    let bytes = core.into_iter().chain(init).map(u64::from).sum();
+    Bytes::new(bytes).pages_up().max(1)
 }
 
 fn open(machine: &mut Machine, pages: u64) -> Result<AreaId, NoText> {
     machine.open(AreaRequest { pages, backing: Backing::Vmalloc, reset_on_free: true })
 }
 
-/// All sections in one area, each starting on a page of its own (`layout_sections@5.10`).
-fn open_together(machine: &mut Machine, sections: &[Section]) -> Result<Option<AreaId>, NoText> {
-    let pages = sections.iter().map(|section| section.pages).sum();
-    if pages == 0 {
-        return Ok(None);
-    }
-    let area = open(machine, pages)?;
-    let mut first = 0;
-    for section in sections {
-        if section.read_only {
-            machine.protect_part(area, first, section.pages, TextPerms::Rox);
+/// One area for what stays and one for what does not, each section on pages of its own (`layout_sections@5.10`).
+fn open_core_and_init(machine: &mut Machine, load: &ModuleLoad) -> Result<(Module, Module), NoText> {
+    let core = [
+        (load.text_bytes, true),
+        (load.rodata_bytes, true),
+        (load.ro_after_init_bytes, true),
+        (load.data_bytes, false),
+    ];
+    let init = [(load.init_text_bytes, true), (load.init_rodata_bytes, true), (load.init_data_bytes, false)];
+    let mut opened = [Module::default(), Module::default()];
+    let parts = [sections(&core), sections(&init)];
+    for (module, parts) in opened.iter_mut().zip(&parts) {
+        let pages = parts.iter().map(|section| section.pages).sum();
+        if pages > 0 {
+            module.areas.push(open(machine, pages)?);
         }
-        first += section.pages;
     }
-    Ok(Some(area))
+    for (module, parts) in opened.iter().zip(&parts) {
+        let Some(area) = module.areas.first() else { continue };
+        let mut first = 0;
+        for section in parts {
+            if section.read_only {
+                machine.protect_part(*area, first, section.pages, TextPerms::Rox);
+            }
+            first += section.pages;
+        }
+    }
+    Ok(opened.into())
 }
 
-/// An area for each section (`module_memory_alloc@6.4`).
-fn open_each(machine: &mut Machine, sections: &[Section]) -> Result<Vec<AreaId>, NoText> {
-    let mut areas = Vec::new();
-    for section in sections {
-        let area = open(machine, section.pages)?;
-        if section.read_only {
-            machine.protect(area, section.pages, TextPerms::Rox);
+/// An area for each type of memory, all of them opened before the first becomes read-only: text, data, constants, constants
+/// after the initialisation, and the same of the initialisation (`move_module@6.4`, `enum mod_mem_type`). Since 6.15
+/// text is a piece of the read-only executable cache.
+fn open_types(machine: &mut Machine, load: &ModuleLoad) -> Result<(Module, Module), NoText> {
+    let core = [(load.data_bytes, false), (load.rodata_bytes, true), (load.ro_after_init_bytes, true)];
+    let init = [(load.init_data_bytes, false), (load.init_rodata_bytes, true)];
+    let mut opened = [Module::default(), Module::default()];
+    let mut read_only = Vec::new();
+    for (module, (text, rest)) in
+        opened.iter_mut().zip([(load.text_bytes, &core[..]), (load.init_text_bytes, &init[..])])
+    {
+        for section in sections(&[(text, true)]) {
+            if machine.release.modules == Modules::TextInCache {
+                module.cached_text = Some(open_cached(machine, section.pages)?);
+            } else {
+                let area = open(machine, section.pages)?;
+                module.areas.push(area);
+                read_only.push((area, section.pages));
+            }
         }
-        areas.push(area);
+        for section in sections(rest) {
+            let area = open(machine, section.pages)?;
+            module.areas.push(area);
+            if section.read_only {
+                read_only.push((area, section.pages));
+            }
+        }
     }
-    Ok(areas)
+    for (area, pages) in read_only {
+        machine.protect(area, pages, TextPerms::Rox);
+    }
+    for text in opened.iter().filter_map(|module| module.cached_text) {
+        RoxCache::restore(machine, text);
+    }
+    Ok(opened.into())
 }
 
-/// Text in the read-only executable cache, writable while the module is prepared (`execmem_alloc_rw@6.15`).
-fn open_cached(machine: &mut Machine, sections: &[Section]) -> Result<Option<PieceId>, NoText> {
-    let [text] = sections else { return Ok(None) };
-    let piece = machine.open_rox(text.pages)?;
+/// A piece of the read-only executable cache, writable while the module is prepared (`execmem_alloc_rw@6.15`).
+fn open_cached(machine: &mut Machine, pages: u64) -> Result<PieceId, NoText> {
+    let piece = RoxCache::take(machine, pages, machine.release.cache)?;
     RoxCache::make_writable(machine, piece);
-    RoxCache::restore(machine, piece);
-    Ok(Some(piece))
+    Ok(piece)
 }

@@ -32,8 +32,10 @@ pub enum PageEra {
     V5_18,
     /// As before (6.0 to 6.6).
     V6_1,
-    /// Lists that grow and shrink by themselves (6.7 to 7.1).
+    /// Lists that grow and shrink by themselves (6.7 to 6.14).
     V6_12,
+    /// Single pages are no longer stolen from the largest block; every pageblock is movable at boot (6.15 to 7.1).
+    V6_15,
     /// A new batch formula (7.2).
     V7_2,
 }
@@ -60,13 +62,38 @@ pub enum Modules {
     TextInCache,
 }
 
-/// How a freed piece of the executable cache is filled with traps (`mm/execmem.c`).
+/// How the executable cache works (`mm/execmem.c`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TrapFill {
-    /// By text patching (6.15).
-    TextPoke,
-    /// Through the piece's own mapping, made writable for it (7.2).
-    ThroughMapping,
+pub enum CacheEra {
+    /// Freed pieces are filled with traps by text patching; the cache grows by whole 2 MiB or not at all (6.15).
+    V6_15,
+    /// They are filled through their own mapping, made writable for it; where whole 2 MiB are not to be had, the cache
+    /// grows by what was asked for, and keeps that (7.2).
+    V7_2,
+}
+
+/// Passes over a program's control flow that take memory (`kernel/bpf/verifier.c`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FlowPasses {
+    /// `check_cfg` alone.
+    CheckOnly,
+    /// A postorder of the instructions, and registers alive at each (6.15).
+    LiveRegisters,
+    /// Strongly connected components too (6.17).
+    Components,
+    /// Stack slots written too; they and the postorder are held to the end (6.18).
+    StackLiveness,
+}
+
+/// Memory of the verifier per instruction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VerifierSizes {
+    /// `sizeof(struct bpf_insn_aux_data)`.
+    pub aux_bytes: u64,
+    /// One entry of the table of states (`explored_states`): a pointer, a list head since 6.15.
+    pub state_bytes: u64,
+    /// Passes over the control flow.
+    pub passes: FlowPasses,
 }
 
 /// A kernel release that a scenario can name.
@@ -92,13 +119,25 @@ pub struct Release {
     pub trampolines: Trampolines,
     /// Modules.
     pub modules: Modules,
-    /// Freed pieces of the executable cache.
-    pub trap_fill: TrapFill,
-    /// Bytes of verifier scratch per instruction (`sizeof(struct bpf_insn_aux_data)`).
-    pub aux_bytes_per_insn: u64,
+    /// The executable cache.
+    pub cache: CacheEra,
+    /// Memory of the verifier.
+    pub verifier: VerifierSizes,
+    /// Bytes of the large slab objects of one program.
+    pub large_slab_bytes: u64,
     /// Entries of the high kernel map that boot splits; they are counted with the direct map.
     pub high_map_splits: u64,
+    /// Parts of the kernel image that boot makes read-only, first frame and pages.
+    pub read_only_image: &'static [(u64, u64)],
 }
+
+/// Text with the tail of its last 2 MiB, constants, and the interrupt table, as recorded on Debian's cloud kernels with
+/// `nokaslr`. In 6.12 text and constants are one piece.
+const IMAGE_V5_10: &[(u64, u64)] = &[(4096, 3075), (7680, 1759), (11_884, 1)];
+const IMAGE_V6_1: &[(u64, u64)] = &[(4096, 3586), (8192, 2087), (12_980, 1)];
+const IMAGE_V6_12: &[(u64, u64)] = &[(4096, 6824), (14_041, 1)];
+const IMAGE_V6_18: &[(u64, u64)] = &[(4096, 4240), (8704, 3133), (15_449, 1)];
+const IMAGE_V7_3: &[(u64, u64)] = &[(4096, 4464), (8704, 3432), (15_616, 1)];
 
 /// The eldest release described; each later one says only what it changed.
 const V5_10: Release = Release {
@@ -112,12 +151,19 @@ const V5_10: Release = Release {
     frees: Frees::PageByPage,
     trampolines: Trampolines::WritablePage,
     modules: Modules::CoreAndInit,
-    trap_fill: TrapFill::TextPoke,
-    aux_bytes_per_insn: 48,
+    cache: CacheEra::V6_15,
+    verifier: VerifierSizes { aux_bytes: 40, state_bytes: 8, passes: FlowPasses::CheckOnly },
+    large_slab_bytes: 1024,
     high_map_splits: 5,
+    read_only_image: IMAGE_V5_10,
 };
-const V5_15: Release =
-    Release { name: "5.15", summary: "whole pages per image", pages: PageEra::V5_15, aux_bytes_per_insn: 64, ..V5_10 };
+const V5_15: Release = Release {
+    name: "5.15",
+    summary: "whole pages per image",
+    pages: PageEra::V5_15,
+    verifier: VerifierSizes { aux_bytes: 48, state_bytes: 8, passes: FlowPasses::CheckOnly },
+    ..V5_10
+};
 const V5_17: Release = Release { name: "5.17", ..V5_15 };
 const V5_18_RC1: Release = Release {
     name: "5.18-rc1",
@@ -140,7 +186,9 @@ const V6_0: Release = Release {
     policy: Policy::PackVmalloc,
     pages: PageEra::V6_1,
     trampolines: Trampolines::RoxPage,
-    aux_bytes_per_insn: 72,
+    read_only_image: IMAGE_V6_1,
+    verifier: VerifierSizes { aux_bytes: 56, state_bytes: 8, passes: FlowPasses::CheckOnly },
+    large_slab_bytes: 2048,
     ..V5_19
 };
 const V6_1: Release = Release { name: "6.1", ..V6_0 };
@@ -156,7 +204,8 @@ const V6_12: Release = Release {
     summary: "packs of 2 MiB made of single pages; trampolines inside packs",
     pages: PageEra::V6_12,
     trampolines: Trampolines::InPack,
-    aux_bytes_per_insn: 80,
+    read_only_image: IMAGE_V6_12,
+    verifier: VerifierSizes { aux_bytes: 80, state_bytes: 8, passes: FlowPasses::CheckOnly },
     high_map_splits: 4,
     ..V6_6
 };
@@ -166,10 +215,17 @@ const V6_15: Release = Release {
     summary: "as 6.12, but module text comes from the read-only executable cache",
     cpa: CpaEra::From6_15,
     modules: Modules::TextInCache,
+    pages: PageEra::V6_15,
+    read_only_image: IMAGE_V6_18,
+    verifier: VerifierSizes { aux_bytes: 80, state_bytes: 16, passes: FlowPasses::LiveRegisters },
     ..V6_14
 };
 const V6_16: Release = Release { name: "6.16", ..V6_15 };
-const V6_18: Release = Release { name: "6.18", ..V6_15 };
+const V6_18: Release = Release {
+    name: "6.18",
+    verifier: VerifierSizes { aux_bytes: 88, state_bytes: 16, passes: FlowPasses::StackLiveness },
+    ..V6_15
+};
 const V6_19: Release = Release {
     name: "6.19",
     summary: "packs of single mappings over one 2 MiB block",
@@ -183,7 +239,7 @@ const V7_2: Release = Release {
     summary: "packs of single mappings over one 2 MiB block, freed in contiguous runs",
     pages: PageEra::V7_2,
     frees: Frees::ContiguousRuns,
-    trap_fill: TrapFill::ThroughMapping,
+    cache: CacheEra::V7_2,
     high_map_splits: 5,
     ..V7_0
 };
@@ -191,6 +247,7 @@ const V7_3: Release = Release {
     name: "7.3",
     summary: "packs are pieces of the read-only executable cache of 2 MiB pages",
     policy: Policy::ExecmemRox,
+    read_only_image: IMAGE_V7_3,
     ..V7_2
 };
 

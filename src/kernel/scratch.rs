@@ -12,7 +12,7 @@ use crate::units::PfnRange;
 pub(super) enum Scratch {
     /// Single pages that are sure to go back to the list they came from.
     Lent(Lent),
-    /// Any pages, in virtual order.
+    /// Any pages, in virtual order, and behind them those of their table.
     Pages(Vec<PfnRange>),
 }
 
@@ -22,11 +22,15 @@ impl Machine {
         self.release.vmalloc == Vmalloc::SinglePages && self.release.frees == Frees::PageByPage
     }
 
-    /// The pages that [`Machine::vmalloc`] gives.
+    /// The area that [`Machine::vmalloc`] gives. What is lent is too small for a table of pages of its own.
     pub(super) fn vmalloc_scratch(&mut self, pages: u64) -> Result<Scratch, NoText> {
         if self.has_single_pages()
             && let Some(lent) = self.memory.lend(pages, MigrateType::Unmovable)
         {
+            if let Err(error) = self.map_area(pages) {
+                self.memory.take_back(lent);
+                return Err(error);
+            }
             return Ok(Scratch::Lent(lent));
         }
         let mut runs = Vec::new();
@@ -34,23 +38,24 @@ impl Machine {
         Ok(Scratch::Pages(runs))
     }
 
-    /// Frees them as [`Machine::vfree`] does.
+    /// Frees it as [`Machine::vfree`] does.
     pub(super) fn vfree_scratch(&mut self, scratch: Scratch) {
         match scratch {
             Scratch::Lent(lent) => {
-                self.lazy_areas = true;
+                self.forget_area(lent.pages());
                 self.memory.take_back(lent);
             }
-            Scratch::Pages(runs) => runs.into_iter().for_each(|run| self.vfree(run)),
+            Scratch::Pages(runs) => self.vfree(runs),
         }
     }
 
-    /// The same pages taken and given back, with nothing in between.
+    /// The same area made and freed, with nothing in between.
     #[inline]
     pub(super) fn vmalloc_and_vfree(&mut self, pages: u64) -> Result<(), NoText> {
-        if self.has_single_pages() {
-            self.lazy_areas = true;
-            return self.with_reclaim(pages, |memory| memory.borrow_pages(pages, MigrateType::Unmovable));
+        if self.has_single_pages() && self.memory.turn_pages(pages, MigrateType::Unmovable) {
+            self.map_area(pages)?;
+            self.forget_area(pages);
+            return Ok(());
         }
         let scratch = self.vmalloc_scratch(pages)?;
         self.vfree_scratch(scratch);

@@ -47,11 +47,15 @@ impl MemoryUsers {
     }
 
     /// Takes memory for a user; page cache gives way if there is too little.
+    ///
+    /// Movable memory in large blocks is a wish, not a demand: what does not come in them comes in smaller ones, and no
+    /// page cache gives way for them (`GFP_TRANSHUGE_LIGHT`, `__GFP_NORETRY`).
     pub(super) fn take(&mut self, memory: &mut Memory, take: &MemoryTake) -> Result<(), OutOfMemory> {
-        let mut runs = Vec::new();
-        while let Err(error) = allocate(memory, take, &mut runs) {
-            give(memory, take.order, &runs);
-            runs.clear();
+        let mut taken = Vec::new();
+        while let Err(error) = allocate(memory, take, &mut taken) {
+            for (order, run) in taken.drain(..) {
+                give(memory, order, &[run]);
+            }
             if !self.drop_page_cache(memory, take.pages) {
                 return Err(error);
             }
@@ -61,9 +65,11 @@ impl MemoryUsers {
             self.holdings.resize_with(user + 1, Vec::new);
         }
         let holdings = &mut self.holdings[user];
-        match holdings.iter_mut().find(|held| held.kind == take.kind && held.order == take.order) {
-            Some(held) => held.runs.extend(runs),
-            None => holdings.push(Holding { kind: take.kind, order: take.order, runs: runs.into() }),
+        for (order, run) in taken {
+            match holdings.iter_mut().find(|held| held.kind == take.kind && held.order == order) {
+                Some(held) => held.runs.push_back(run),
+                None => holdings.push(Holding { kind: take.kind, order, runs: [run].into() }),
+            }
         }
         Ok(())
     }
@@ -171,15 +177,33 @@ fn take_indices(items: &mut Vec<Pfn>, indices: &[u64]) -> Vec<Pfn> {
     picked
 }
 
-fn allocate(memory: &mut Memory, take: &MemoryTake, runs: &mut Vec<PfnRange>) -> Result<(), OutOfMemory> {
+/// All pages that are asked for, each run with the order of its blocks; on an error, what had been taken by then.
+fn allocate(memory: &mut Memory, take: &MemoryTake, taken: &mut Vec<(Order, PfnRange)>) -> Result<(), OutOfMemory> {
     let kind = migrate_type(take.kind);
-    if take.order == Order::ZERO {
-        return memory.alloc_bulk(take.pages, kind, runs);
+    let (mut left, mut order) = (take.pages, take.order);
+    while left > 0 && order > Order::ZERO {
+        match memory.alloc_block(order, kind) {
+            Ok(pfn) => {
+                taken.push((order, PfnRange::with_len(pfn, order.pages())));
+                left -= order.pages();
+            }
+            Err(error) => order = smaller_order(take.kind, order).ok_or(error)?,
+        }
     }
-    for _ in 0..take.pages / take.order.pages() {
-        runs.push(PfnRange::with_len(memory.alloc_block(take.order, kind)?, take.order.pages()));
+    let mut runs = Vec::new();
+    let granted = if left > 0 { memory.alloc_bulk(left, kind, &mut runs) } else { Ok(()) };
+    taken.extend(runs.into_iter().map(|run| (Order::ZERO, run)));
+    granted
+}
+
+/// The order that is tried after a failure: page cache goes down one by one (`__filemap_get_folio@6.6`), anonymous memory
+/// takes single pages (`do_huge_pmd_anonymous_page`, `VM_FAULT_FALLBACK`), the kernel's own requests fail.
+fn smaller_order(kind: MemoryKind, order: Order) -> Option<Order> {
+    match kind {
+        MemoryKind::PageCache => Order::new(order.get() - 1),
+        MemoryKind::Anonymous => Some(Order::ZERO),
+        MemoryKind::Unmovable | MemoryKind::PageTables | MemoryKind::Reclaimable => None,
     }
-    Ok(())
 }
 
 fn give(memory: &mut Memory, order: Order, runs: &[PfnRange]) {
@@ -191,5 +215,69 @@ fn give(memory: &mut Memory, order: Order, runs: &[PfnRange]) {
                 memory.free_block(start, order);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::memory::{MemoryLayout, MemorySetup, PageAllocRules, StartState};
+    use crate::rng::Component;
+    use crate::units::Bytes;
+
+    const HUGE: Order = Order::PAGEBLOCK;
+
+    fn take(user: u32, kind: MemoryKind, pages: u64, order: Order) -> MemoryTake {
+        MemoryTake { user, kind, pages, order }
+    }
+
+    /// A host of 1 GiB with half of its pages free, but no large block: users 0 and 1 hold the others.
+    fn scattered() -> (MemoryUsers, Memory) {
+        let layout = MemoryLayout::q35(Bytes::new(1 << 30)).unwrap();
+        let (start, rules) = (&StartState::Fresh, PageAllocRules::v6_1());
+        let setup = MemorySetup { layout: &layout, reserved: &[], start, rules, cpus: 1, seed: 1, run: 0 };
+        let mut memory = Memory::new(&setup).unwrap();
+        let mut users = MemoryUsers::new(Stream::new(1, Component::MemoryUsers, 0));
+        while users.take(&mut memory, &take(0, MemoryKind::PageTables, 64, Order::ZERO)).is_ok() {}
+        let half = Some(users.pages() / 2);
+        users.give(&mut memory, &MemoryGive { user: 0, pages: half, pattern: GivePattern::Alternate });
+        memory.drain_pcp();
+        // What the watermarks kept back until now.
+        while users.take(&mut memory, &take(1, MemoryKind::PageTables, 512, HUGE)).is_ok() {}
+        users.take(&mut memory, &take(1, MemoryKind::Anonymous, 2048, HUGE)).unwrap();
+        (users, memory)
+    }
+
+    #[test]
+    fn movable_memory_makes_do_with_smaller_blocks() {
+        for kind in [MemoryKind::Anonymous, MemoryKind::PageCache] {
+            let (mut users, mut memory) = scattered();
+            let (held, free) = (users.pages(), memory.unused_pages());
+            users.take(&mut memory, &take(2, kind, 1024, HUGE)).unwrap();
+            assert_eq!((users.pages(), memory.unused_pages()), (held + 1024, free - 1024));
+            assert!(users.holdings[2].iter().all(|held| held.order < HUGE), "{:?}", users.holdings[2]);
+            users.give(&mut memory, &MemoryGive { user: 2, pages: None, pattern: GivePattern::Random });
+            assert_eq!(memory.unused_pages(), free);
+        }
+    }
+
+    #[test]
+    fn large_blocks_come_first_as_long_as_there_are_any() {
+        let (mut users, mut memory) = scattered();
+        users.give(&mut memory, &MemoryGive { user: 0, pages: None, pattern: GivePattern::Oldest });
+        memory.drain_pcp();
+        users.take(&mut memory, &take(2, MemoryKind::Anonymous, 1024, HUGE)).unwrap();
+        assert_eq!(users.holdings[2].iter().map(|held| (held.order, held.pages())).collect::<Vec<_>>(), [(HUGE, 1024)]);
+    }
+
+    #[test]
+    fn the_kernels_own_large_requests_fail_and_take_nothing() {
+        let (mut users, mut memory) = scattered();
+        let before = (users.pages(), memory.unused_pages());
+        for kind in [MemoryKind::Unmovable, MemoryKind::PageTables, MemoryKind::Reclaimable] {
+            let error = users.take(&mut memory, &take(2, kind, 1024, HUGE)).unwrap_err();
+            assert_eq!(error.order, HUGE);
+        }
+        assert_eq!((users.pages(), memory.unused_pages()), before);
     }
 }

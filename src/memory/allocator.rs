@@ -209,6 +209,11 @@ impl Memory {
         }
     }
 
+    /// Hands over what a kernel sets up late at boot; a fresh machine lacks these few pages until then.
+    pub fn hand_over_late(&mut self) {
+        self.zones.iter_mut().for_each(start::hand_over_late);
+    }
+
     /// Gives the pages of all per-CPU lists back to the free lists (`drain_all_pages`).
     pub fn drain_pcp(&mut self) {
         for zone in &mut self.zones {
@@ -224,6 +229,22 @@ impl Memory {
     /// Pages on the free lists and on per-CPU lists: all that nobody uses.
     pub fn unused_pages(&self) -> u64 {
         self.free_pages() + self.zones.iter().map(Zone::cached_pages).sum::<u64>()
+    }
+
+    /// The zone that local requests turn to first: its node and class.
+    pub(super) fn preferred_zone(&self) -> &Zone {
+        &self.zones[self.preferred as usize]
+    }
+
+    /// Pageblocks of the preferred zone whose type boot left unset.
+    pub fn unset_pageblocks(&self) -> u64 {
+        self.preferred_zone().boot_unmovable
+    }
+
+    /// Pages of the preferred zone's pageblocks of a type less those that are free on lists of this type: what has been
+    /// taken for it, pages on per-CPU lists too.
+    pub fn taken(&self, kind: MigrateType) -> u64 {
+        self.preferred_zone().taken(kind)
     }
 
     /// Pages that the allocator manages: RAM without what was reserved at boot (`MemTotal`).

@@ -32,7 +32,7 @@ mod watermark;
 pub mod zone;
 
 pub use allocator::{Memory, MemorySetup, OutOfMemory};
-pub use layout::{LayoutError, MemoryLayout, NodeRange};
+pub use layout::{LayoutError, MIN_MEMORY, MemoryLayout, NodeRange};
 pub use lend::Lent;
 pub use migrate::MigrateType;
 pub use rules::PageAllocRules;

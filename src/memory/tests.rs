@@ -63,6 +63,9 @@ fn a_refill_takes_63_pages_off_the_free_count() {
 fn unmovable_pages_come_first_from_the_pageblock_whose_type_was_never_set() {
     // As recorded: the first BPF frames of 5.10 and 6.1 lie in the pageblock below the struct pages.
     let mut memory = guest(4, PageAllocRules::v5_10());
+    let mut early = memory.clone();
+    assert_eq!(early.alloc_page(U).unwrap().get(), 1 << 20, "it is handed over late");
+    memory.hand_over_late();
     let first = memory.alloc_page(U).unwrap().get();
     assert_eq!(first / 512 * 512, 1_555_456);
     assert_eq!(memory.migrate_type_of(Pfn::new(first)), U);
@@ -105,7 +108,7 @@ fn bulk_equals_page_by_page() {
 }
 
 #[test]
-fn borrowed_pages_leave_what_taking_and_giving_them_leaves() {
+fn turned_pages_leave_what_taking_and_giving_them_leaves() {
     for rules in all_eras() {
         for start in [StartState::Fresh, StartState::Aged(Aged::month())] {
             let layout = MemoryLayout::server(Bytes::new(16 << 30), 1).unwrap();
@@ -117,7 +120,9 @@ fn borrowed_pages_leave_what_taking_and_giving_them_leaves() {
                 let mut runs = Vec::new();
                 by_hand.alloc_bulk(pages, U, &mut runs).unwrap();
                 runs.iter().flat_map(|run| run.iter()).for_each(|pfn| by_hand.free_page(pfn));
-                memory.borrow_pages(pages, U).unwrap();
+                if !memory.turn_pages(pages, U) {
+                    memory = by_hand.clone();
+                }
                 memory.check().unwrap();
                 let next = |memory: &Memory| -> Vec<Pfn> {
                     let mut copy = memory.clone();
@@ -427,6 +432,8 @@ fn snapshot_errors_name_line_and_column() {
     assert!(matches!(error("Node 0,", None).problem, Problem::EndOfLine { .. }));
     let types = error(BUDDYINFO, Some("Node 1, zone Normal, type Movable 1 2 3 4 5 6 7 8 9 10 11"));
     assert_eq!((types.text, types.problem), (SnapshotText::Pagetypeinfo, Problem::NotInBuddyinfo));
+    let twice = error(BUDDYINFO, Some(BUDDYINFO));
+    assert_eq!((twice.text, twice.problem), (SnapshotText::Pagetypeinfo, Problem::NoTypes));
     let line = "Node 0, zone DMA 1 2 3 4 5 6 7 8 9 10 11\n";
     assert_eq!(error(&line.repeat(2), None).problem, Problem::Twice);
 }

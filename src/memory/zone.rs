@@ -6,7 +6,7 @@ use super::migrate::MigrateType;
 use super::pcp::{PcpZone, PerCpu, serves};
 use super::rules::{PageAllocRules, PcpTuning};
 use super::watermark::{Marks, PcpLimits};
-use crate::units::PfnRange;
+use crate::units::{Order, PAGES_PER_2M, PfnRange};
 
 /// The address class of a zone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -65,6 +65,8 @@ pub(super) struct Zone {
     pub buddy: Buddy,
     /// Pageblocks without a free page at boot whose type stayed unmovable.
     pub boot_unmovable: u64,
+    /// Free parts of such pageblocks that the kernel has not handed over yet.
+    pub late: Vec<PfnRange>,
     below_high: bool,
     /// Lists of the CPUs that have used the zone.
     per_cpu: Vec<Option<Box<PerCpu>>>,
@@ -84,6 +86,7 @@ impl Zone {
             limits: PcpLimits::default(),
             buddy: Buddy::new(start, end, rules.fallback),
             boot_unmovable: 0,
+            late: Vec::new(),
             below_high: false,
             per_cpu: Vec::new(),
         }
@@ -284,6 +287,18 @@ impl Zone {
                 lists.drain_all(&mut zone);
             }
         }
+    }
+
+    /// See [`super::Memory::taken`]; for unmovable and reclaimable pages.
+    pub(super) fn taken(&self, kind: MigrateType) -> u64 {
+        let [unmovable, reclaimable] = self.buddy.other_kinds();
+        let blocks = match kind {
+            MigrateType::Unmovable => unmovable + self.boot_unmovable,
+            MigrateType::Movable => 0,
+            MigrateType::Reclaimable => reclaimable,
+        };
+        let free: u64 = Order::all().map(|order| self.buddy.blocks_of(kind, order.index()) << order.get()).sum();
+        (blocks * PAGES_PER_2M).saturating_sub(free)
     }
 
     fn lists(&self) -> impl Iterator<Item = &PerCpu> {

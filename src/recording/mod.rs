@@ -5,7 +5,7 @@
 //! - the log that the recording lab writes, as it is: JSON Lines, plain, gzip or zstd;
 //! - fragsim's own compact form: JSON Lines, plain or zstd, [`FORMAT_VERSION`], described by [`json_schema`].
 //!
-//! [`RecordingReader`] streams either, [`write`] makes the second out of the first. Both read the same.
+//! [`RecordingReader`] streams either, [`write()`] makes the second out of the first. Both read the same.
 
 mod collect;
 mod frames;
@@ -16,6 +16,9 @@ mod operation;
 mod reader;
 mod record;
 mod seen;
+mod shipped;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 pub use collect::collect;
@@ -25,4 +28,5 @@ pub use operation::{Image, LayoutRange, LayoutTime, Load, Operation, ProgramSeen
 pub use reader::{RecordingReader, is_recording_name};
 pub use record::{AreaChange, Counters, Header, Label, PermRun, Record, Recording, Totals, Walk};
 pub use seen::{AreaMapping, EntrySize, Seen};
+pub use shipped::{SHIPPED, Shipped};
 pub use writer::write;

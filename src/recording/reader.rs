@@ -46,6 +46,8 @@ pub struct RecordingReader {
     steps: u32,
     /// Whether the direct map has been laid out, at boot and at the end.
     laid_out: (bool, bool),
+    /// One past the last frame that the guest can have.
+    end: u64,
 }
 
 impl RecordingReader {
@@ -72,7 +74,9 @@ impl RecordingReader {
         }
         let (form, header) = read_header(&input)?;
         let before = Before::first(&header);
-        Ok(Self { input, form, header, before, records: 0, steps: 0, laid_out: (false, false) })
+        // RAM that does not fit below 4 GiB stands above.
+        let end = header.ram_mib.saturating_mul(256).saturating_add(1 << 20).min(MAX_PFN + 1);
+        Ok(Self { input, form, header, before, records: 0, steps: 0, laid_out: (false, false), end })
     }
 
     /// What was recorded.
@@ -129,9 +133,13 @@ impl RecordingReader {
     }
 
     fn check(&mut self, record: &Record) -> Result<(), Box<Diagnostic>> {
+        if let Some(wrong) = record.walk.as_ref().and_then(|walk| walk.impossible(self.end)) {
+            return Err(self.complaint(&wrong, "the line is damaged, or the memory of the guest is another"));
+        }
         if let Operation::Layout { when, ranges } = &record.operation {
-            let leaves: Option<Vec<Leaf>> = ranges.iter().map(|range| range.leaf()).collect();
-            let built = leaves.ok_or_else(|| "a range is no range of mapped frames".to_owned());
+            let leaves: Option<Vec<Leaf>> =
+                ranges.iter().map(|range| range.leaf().filter(|leaf| leaf.range.end().get() <= self.end)).collect();
+            let built = leaves.ok_or_else(|| "a range holds frames that the guest does not have".to_owned());
             let built = built.and_then(|leaves| DirectMap::from_leaves(&leaves).map_err(|error| error.to_string()));
             built.map_err(|error| self.complaint(&format!("the layout cannot be: {error}"), "the line is damaged"))?;
             match when {

@@ -7,6 +7,7 @@ use super::frames::FrameList;
 use super::operation::{LayoutRange, LayoutTime, Operation};
 use super::seen::{AreaMapping, Seen};
 use crate::trace::line::Address;
+use crate::units::{PAGES_PER_1G, PAGES_PER_2M};
 
 /// What was recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,6 +129,49 @@ pub struct Walk {
     pub areas: Vec<AreaChange>,
     /// The direct map as a whole.
     pub totals: Totals,
+}
+
+/// Pages of the module area, 1 GiB.
+const AREA_PAGES: u64 = PAGES_PER_1G;
+
+impl Walk {
+    /// What cannot be about this walk of a guest whose frames end at `end`; `None` if all can.
+    pub(super) fn impossible(&self, end: u64) -> Option<String> {
+        let beyond = |what: &str, first: u64| Some(format!("{what} {first} is beyond the guest's memory"));
+        let entries = [
+            ("2 MiB block", [&self.split_2m, &self.collapsed_2m], PAGES_PER_2M),
+            ("1 GiB entry", [&self.split_1g, &self.collapsed_1g], PAGES_PER_1G),
+        ];
+        for (what, lists, pages) in entries {
+            let runs = lists.into_iter().flat_map(FrameList::runs);
+            if let Some(run) = runs.into_iter().find(|run| run.range().end().get() > end.div_ceil(pages)) {
+                return beyond(what, run.range().start().get());
+            }
+        }
+        let fits = |run: &&PermRun| run.0.checked_add(run.1).is_some_and(|last| last <= end && run.1 > 0);
+        if let Some(PermRun(first, ..)) = self.perms.iter().find(|run| !fits(run)) {
+            return beyond("frame", *first);
+        }
+        self.areas.iter().find_map(|area| area.impossible(end))
+    }
+}
+
+impl AreaChange {
+    fn impossible(&self, end: u64) -> Option<String> {
+        let Self { va: Address(va), n, .. } = self;
+        if *n == 0 || *n > AREA_PAGES {
+            return Some(format!("{n} pages at {va:#x} are more than the module area has, or none"));
+        }
+        for frames in [&self.pfns, &self.gone] {
+            if !frames.is_empty() && frames.pages() != *n {
+                return Some(format!("{} frames are told for {n} pages at {va:#x}", frames.pages()));
+            }
+            if let Some(run) = frames.runs().iter().find(|run| run.range().end().get() > end) {
+                return Some(format!("frame {} is beyond the guest's memory", run.range().start().get()));
+            }
+        }
+        None
+    }
 }
 
 /// The lab's own names for places in an experiment.

@@ -1,13 +1,20 @@
-//! A result for readers: table, JSON, CSV and Markdown. Nothing here knows how the result came about.
+//! Results, comparisons and checks for readers: table, JSON, CSV, Markdown and more. Nothing here knows how a result
+//! came about.
 
+mod checks;
+mod comparison;
 mod csv;
+mod grid;
 mod json;
 mod listing;
 mod markdown;
+mod number;
 mod rows;
 mod table;
 mod verdict;
 
+pub use checks::{CheckReport, CheckedInput, Ending};
+pub use comparison::ComparisonView;
 pub use listing::Listing;
 pub use verdict::verdict;
 

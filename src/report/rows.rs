@@ -1,5 +1,6 @@
 //! What a table shows of a run, cell by cell.
 
+use super::grid::printable;
 use crate::result::counters::{
     DIRECT_MAP_1G, DIRECT_MAP_2M, DIRECT_MAP_4K, FLUSH_TLB_ALL, LEVEL2_SPLITS, LEVEL3_SPLITS,
 };
@@ -81,8 +82,6 @@ impl Cell {
 
 /// What a table calls a run: the allocator, and the seed if there are several.
 pub(super) fn run_name(result: &ResultDoc, run: &Run) -> String {
-    // A result edited by hand must not move the terminal's cursor.
-    let name: String = run.allocator.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
-    let several = result.runs.iter().any(|other| other.seed != run.seed);
-    if several { format!("{name} (seed {})", run.seed) } else { name }
+    let name = printable(&run.allocator);
+    if result.has_seeds() { format!("{name} (seed {})", run.seed) } else { name }
 }

@@ -2,14 +2,11 @@
 
 use std::io::{self, Write};
 
-use comfy_table::{CellAlignment, LineStyle, Row, TableStyle};
-
+use super::grid::{Grid, write_wrapped};
 use super::rows::{COLUMNS, Column, LEGEND, run_name};
 use super::{Exporter, verdict};
 use crate::result::ResultDoc;
-
-/// Spaces between two columns.
-const GAP: u16 = 2;
+use crate::units::Seeds;
 
 pub(super) struct Table {
     /// At most so many characters wide, if that is possible.
@@ -21,9 +18,7 @@ impl Exporter for Table {
         writeln!(out, "{}", title(result))?;
         for columns in self.arrange(result) {
             writeln!(out)?;
-            for line in draw(result, &columns).lines() {
-                writeln!(out, "{}", line.trim_end())?;
-            }
+            grid(result, &columns).write(out)?;
         }
         writeln!(out)?;
         for line in LEGEND {
@@ -37,15 +32,16 @@ impl Exporter for Table {
     }
 }
 
-/// Which scenario and seed, in a line.
-fn title(result: &ResultDoc) -> String {
+/// Which scenario and seeds, in a line.
+pub(super) fn title(result: &ResultDoc) -> String {
     let mut title = format!("Scenario {}", result.scenario.name);
     if let Some(memory) = result.scenario.resolved.pointer("/machine/memory").and_then(|memory| memory.as_str()) {
         title += &format!(", {memory} of memory");
     }
-    match result.runs.first() {
-        Some(run) if result.runs.iter().all(|other| other.seed == run.seed) => title + &format!(", seed {}", run.seed),
-        _ => title,
+    let several = if result.has_seeds() { "s" } else { "" };
+    match Seeds::of(result.runs.iter().map(|run| run.seed)) {
+        Some(seeds) => title + &format!(", seed{several} {seeds}"),
+        None => title,
     }
 }
 
@@ -72,51 +68,18 @@ impl Table {
     }
 
     fn fits(&self, result: &ResultDoc, columns: &[&Column]) -> bool {
-        let widths = table(result, columns).column_max_content_widths();
-        let total: usize = widths.iter().map(|&width| usize::from(width) + usize::from(GAP)).sum();
-        total - usize::from(GAP) <= self.width
+        grid(result, columns).width() <= self.width
     }
 }
 
-fn table(result: &ResultDoc, columns: &[&Column]) -> comfy_table::Table {
-    let mut table = comfy_table::Table::new();
-    table.load_style(TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─')));
+fn grid(result: &ResultDoc, columns: &[&Column]) -> Grid {
     let titles = columns.iter().map(|column| column.title.join("\n"));
-    table.set_header(Row::from(std::iter::once("allocator".to_owned()).chain(titles).collect::<Vec<_>>()));
+    let mut grid = Grid::new(std::iter::once("allocator".to_owned()).chain(titles).collect(), 1);
     for run in &result.runs {
         let cells = columns.iter().map(|column| (column.cell)(run).text("\n→"));
-        table.add_row(Row::from(std::iter::once(run_name(result, run)).chain(cells).collect::<Vec<_>>()));
+        grid.row(std::iter::once(run_name(result, run)).chain(cells).collect());
     }
-    table
-}
-
-fn draw(result: &ResultDoc, columns: &[&Column]) -> String {
-    let mut table = table(result, columns);
-    for (index, column) in table.column_iter_mut().enumerate() {
-        // Between two columns comfy-table leaves one space of its own.
-        column.set_padding(if index == 0 { (0, 0) } else { (GAP - 1, 0) });
-        column.set_cell_alignment(if index == 0 { CellAlignment::Left } else { CellAlignment::Right });
-    }
-    table.to_string()
-}
-
-/// Writes a line, broken at spaces so that it is at most `width` characters wide.
-fn write_wrapped(out: &mut dyn Write, line: &str, width: usize) -> io::Result<()> {
-    let mut used = 0;
-    for word in line.split(' ') {
-        let length = word.chars().count();
-        if used > 0 && used + 1 + length > width {
-            writeln!(out)?;
-            used = 0;
-        }
-        if used > 0 {
-            write!(out, " ")?;
-            used += 1;
-        }
-        write!(out, "{word}")?;
-        used += length;
-    }
-    writeln!(out)
+    grid
 }
 
 #[cfg(test)]

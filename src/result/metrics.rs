@@ -14,8 +14,18 @@ pub enum Better {
     Lower,
     /// More is better: memory mapped with the largest pages.
     Higher,
-    /// Neither: what follows from the scenario, such as how many programs were loaded.
+    /// On no side: it moves along with others, such as how many packs were made.
     Neither,
+    /// It has to stay: it follows from the scenario, such as how many programs were loaded.
+    Fixed,
+}
+
+impl Better {
+    /// Where the better values of the metric of this name lie. One that is not known here has to stay: nobody can say
+    /// that a change of it is good.
+    pub fn of(metric: &str) -> Self {
+        About::metric(metric).map_or(Self::Fixed, |about| about.better)
+    }
 }
 
 /// What is known about a metric of this name.
@@ -46,7 +56,7 @@ const fn about(name: &'static str, unit: &'static str, better: Better, headline:
 
 /// The metrics that are known here; comparisons show them in this order. A result of a newer fragsim may have more.
 pub const KNOWN: [About; 47] = {
-    use Better::{Higher, Lower, Neither};
+    use Better::{Fixed, Higher, Lower, Neither};
     [
         about("counters.direct_map_level2_splits", "pages", Lower, Some("level-2 splits")),
         about("counters.direct_map_level3_splits", "pages", Lower, Some("level-3 splits")),
@@ -62,19 +72,19 @@ pub const KNOWN: [About; 47] = {
         about("text.executable_bytes_at_peak", "bytes", Lower, Some("text at peak")),
         about("text.wasted_bytes_at_peak", "bytes", Lower, Some("wasted text at peak")),
         about("text.stale_bytes_peak", "bytes", Lower, Some("stale text, peak")),
-        about("text.programs_loaded", "programs", Neither, None),
-        about("text.programs_unloaded", "programs", Neither, None),
-        about("text.images_loaded", "images", Neither, None),
-        about("text.peak_programs_alive", "programs", Neither, None),
-        about("text.programs_alive", "programs", Neither, None),
+        about("text.programs_loaded", "programs", Fixed, None),
+        about("text.programs_unloaded", "programs", Fixed, None),
+        about("text.images_loaded", "images", Fixed, None),
+        about("text.peak_programs_alive", "programs", Fixed, None),
+        about("text.programs_alive", "programs", Fixed, None),
         about("text.executable_pages_peak", "pages", Lower, None),
         about("text.executable_pages_at_peak", "pages", Lower, None),
-        about("text.image_bytes_at_peak", "bytes", Neither, None),
+        about("text.image_bytes_at_peak", "bytes", Fixed, None),
         about("text.padding_bytes_at_peak", "bytes", Lower, None),
         about("text.unused_bytes_at_peak", "bytes", Lower, None),
         about("text.executable_pages", "pages", Lower, None),
         about("text.executable_bytes", "bytes", Lower, None),
-        about("text.image_bytes", "bytes", Neither, None),
+        about("text.image_bytes", "bytes", Fixed, None),
         about("text.padding_bytes", "bytes", Lower, None),
         about("text.unused_bytes", "bytes", Lower, None),
         about("text.wasted_bytes", "bytes", Lower, None),
@@ -82,19 +92,19 @@ pub const KNOWN: [About; 47] = {
         about("text.packs_created", "packs", Neither, None),
         about("text.packs_freed", "packs", Neither, None),
         about("text.text_poke_bytes", "bytes", Lower, None),
-        about("text.companion_pages_peak", "pages", Neither, None),
-        about("text.companion_pages", "pages", Neither, None),
-        about("start.DirectMap4k", "kB", Neither, None),
-        about("start.DirectMap2M", "kB", Neither, None),
-        about("start.DirectMap1G", "kB", Neither, None),
-        about("start.MemFree", "kB", Neither, None),
-        about("start.direct_map_level2_splits", "pages", Neither, None),
-        about("start.direct_map_level3_splits", "pages", Neither, None),
-        about("start.direct_map_level2_collapses", "pages", Neither, None),
-        about("start.direct_map_level3_collapses", "pages", Neither, None),
-        about("start.direct_map_page_table_pages", "pages", Neither, None),
-        about("start.flush_tlb_all", "flushes", Neither, None),
-        about("start.flush_tlb_pages", "flushes", Neither, None),
+        about("text.companion_pages_peak", "pages", Fixed, None),
+        about("text.companion_pages", "pages", Fixed, None),
+        about("start.DirectMap4k", "kB", Fixed, None),
+        about("start.DirectMap2M", "kB", Fixed, None),
+        about("start.DirectMap1G", "kB", Fixed, None),
+        about("start.MemFree", "kB", Fixed, None),
+        about("start.direct_map_level2_splits", "pages", Fixed, None),
+        about("start.direct_map_level3_splits", "pages", Fixed, None),
+        about("start.direct_map_level2_collapses", "pages", Fixed, None),
+        about("start.direct_map_level3_collapses", "pages", Fixed, None),
+        about("start.direct_map_page_table_pages", "pages", Fixed, None),
+        about("start.flush_tlb_all", "flushes", Fixed, None),
+        about("start.flush_tlb_pages", "flushes", Fixed, None),
     ]
 };
 
@@ -102,13 +112,6 @@ impl About {
     /// What is known about the metric of this name.
     pub fn metric(name: &str) -> Option<&'static Self> {
         KNOWN.iter().find(|about| about.name == name)
-    }
-}
-
-impl Metric {
-    /// Where the better values lie; of an unknown metric nobody knows.
-    pub fn better(&self) -> Better {
-        About::metric(&self.name).map_or(Better::Neither, |about| about.better)
     }
 }
 
@@ -177,7 +180,9 @@ mod tests {
         assert_eq!(run.metric("text.wasted"), None);
         let names: Vec<String> = run.metrics().into_iter().map(|metric| metric.name).collect();
         assert!(names.is_sorted(), "{names:?}");
-        let unknown = Metric { name: "counters.new".to_owned(), value: 1.0 };
-        assert_eq!(unknown.better(), Better::Neither);
+        assert_eq!(
+            ["counters.MemFree", "start.MemFree", "text.packs_freed", "counters.new"].map(Better::of),
+            [Better::Higher, Better::Fixed, Better::Neither, Better::Fixed]
+        );
     }
 }

@@ -8,6 +8,7 @@ pub mod counters;
 mod document;
 mod format;
 mod metrics;
+mod pattern;
 mod read;
 mod series;
 #[cfg(test)]
@@ -17,6 +18,7 @@ mod text;
 pub use counters::Counters;
 pub use document::{Outcome, ResultDoc, Run, SCHEMA_VERSION, ScenarioStamp};
 pub use metrics::{About, Better, KNOWN, Metric};
+pub use pattern::MetricPattern;
 pub use read::ReadError;
 pub use series::Sample;
 pub use text::{TextReport, TextUsage};

@@ -3,6 +3,7 @@
 use super::allocators::{AllocatorEntry, has_huge_packs, has_packs};
 use super::contract::{Sampling, Scenario, TraceSource};
 use super::machine::{Aged, Layout, Machine, MemoryRange, StartState};
+use crate::check::Checks;
 use crate::json::{Complaint, JsonPath};
 use crate::memory::layout;
 use crate::trace::Generated;
@@ -43,7 +44,11 @@ pub(super) fn check(scenario: &Scenario) -> Vec<Problem> {
     check_machine(&scenario.machine, &root.clone().key("machine"), &mut problems);
     check_trace(scenario, &root.clone().key("trace"), &mut problems);
     check_allocators(scenario, &root.clone().key("allocators"), &mut problems);
-    check_sampling(scenario.sampling, &root.key("sampling"), &mut problems);
+    check_sampling(scenario.sampling, &root.clone().key("sampling"), &mut problems);
+    for (metric, key, complaint) in scenario.checks.iter().flat_map(Checks::problems) {
+        let path = root.clone().key("checks").key(metric);
+        problems.push((key.into_iter().fold(path, JsonPath::key), complaint));
+    }
     problems
 }
 
@@ -432,6 +437,11 @@ mod tests {
             r#""machine": {"start": {"aged": {"used_percent": 100, "unmovable_percent": 96, "scatter_percent": 101}}}"#;
         assert_eq!(with(aged).len(), 3);
         assert_eq!(with(r#""machine": {"start": {"aged": "month"}}"#), [""; 0]);
+        assert_eq!(with(r#""checks": {"MemFree": {"absolute": 5}, "text.*": {"relative": "5%"}}"#), [""; 0]);
+        assert_eq!(
+            with(r#""checks": {"MemFree": {"absolute": -5}}"#),
+            ["checks.MemFree.absolute: a tolerance is not negative"]
+        );
         for name in ["", "../x", ".x", "a b", "ü"] {
             assert_eq!(with(&format!(r#""name": "{name}""#)).len(), 1, "{name}");
             assert_eq!(check_name(&name_from(name)), Ok(()));

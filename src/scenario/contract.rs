@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::allocators::{AllocatorEntry, AllocatorRun};
 use super::machine::Machine;
 use super::names::KernelName;
+use crate::check::Checks;
 use crate::direct_map::CounterView;
 use crate::text_alloc::Policy;
 use crate::trace::Generate;
@@ -56,6 +57,10 @@ pub struct Scenario {
     /// Where random numbers start; the same seed gives the same result. Default: 1.
     #[serde(default = "seed")]
     pub seed: u64,
+    /// What `fragsim check` allows to change, by metric. Default: every metric is exact.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Checks")]
+    pub checks: Option<Checks>,
 }
 
 const fn schema_version() -> u32 {

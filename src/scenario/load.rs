@@ -36,7 +36,7 @@ pub struct LoadedScenario {
     /// The free memory of a real host, if that is where the host starts.
     pub snapshot: Option<memory::Snapshot>,
     /// The XXH3-128 hash of all that can change a result, apart from the trace's contents and the seed, which a result
-    /// names by themselves: 32 hexadecimal digits. Name, comment and layout of the file are not in it.
+    /// names by themselves: 32 hexadecimal digits. Name, comment, checks and layout of the file are not in it.
     pub hash: String,
 }
 
@@ -53,6 +53,14 @@ impl LoadedScenario {
     /// Everything that is wrong with it; never an empty list.
     pub fn load(path: &Path, overrides: &Overrides) -> Result<Self, Vec<Diagnostic>> {
         let text = read_text(path, "a scenario", MAX_SCENARIO).map_err(|error| vec![error])?;
+        Self::from_file_text(text, path, overrides)
+    }
+
+    /// A scenario from the text of the file at this path.
+    ///
+    /// # Errors
+    /// As [`LoadedScenario::load`].
+    pub fn from_file_text(text: Text, path: &Path, overrides: &Overrides) -> Result<Self, Vec<Diagnostic>> {
         let is_stdin = text.name == STDIN;
         let directory = if is_stdin { None } else { path.parent().map(Path::to_owned) };
         let stem = path.file_stem().filter(|_| !is_stdin);
@@ -242,7 +250,7 @@ fn parse_snapshot(texts: &SnapshotTexts) -> Result<memory::Snapshot, Diagnostic>
 
 /// The hash of a resolved scenario and the files it starts from.
 fn hash(resolved: &Scenario, snapshot: Option<&SnapshotTexts>) -> String {
-    let same = Scenario { schema: None, name: None, comment: None, seed: 0, ..resolved.clone() };
+    let same = Scenario { schema: None, name: None, comment: None, seed: 0, checks: None, ..resolved.clone() };
     let texts = snapshot.map(|texts| (&texts.buddyinfo.text, texts.pagetypeinfo.as_ref().map(|text| &text.text)));
     let canonical = serde_json::to_vec(&(same, texts)).expect("every field has a form in JSON");
     format!("{:032x}", xxh3_128(&canonical))
@@ -305,7 +313,13 @@ mod tests {
         let hash = |overrides: &Overrides| load_with(SMALL, overrides).unwrap().hash;
         let base = hash(&Overrides::default());
         assert_eq!(base.len(), 32);
-        for same in [set(&["comment=other"]), set(&["name=y"]), set(&["seed=5"]), set(&["machine.memory=16384MiB"])] {
+        for same in [
+            set(&["comment=other"]),
+            set(&["name=y"]),
+            set(&["seed=5"]),
+            set(&["checks.MemFree={}"]),
+            set(&["machine.memory=16384MiB"]),
+        ] {
             assert_eq!(hash(&same), base, "{same:?}");
         }
         for other in [set(&["machine.memory=32GiB"]), set(&["kernel=5.18"]), set(&["machine.boot_program=false"])] {

@@ -1,5 +1,7 @@
 //! What a text allocator sees of the kernel.
 
+use crate::units::{Bytes, Order, PAGE_BYTES};
+
 /// An open area of executable memory: a virtual range of its own with its pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AreaId(pub u32);
@@ -58,14 +60,25 @@ pub enum TextPerms {
 /// No memory for text, or for what comes along with it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "no {pages} page(s) of 4 KiB to be had above the watermarks that the kernel keeps back: {free_pages} are free, and \
-     no page cache is left to drop"
+    "no {pages} page(s) of 4 KiB{} to be had above the watermarks that the kernel keeps back: {free_pages} are free, and \
+     no page cache is left to drop",
+    in_blocks(*order)
 )]
 pub struct NoText {
     /// Base pages that were asked for.
     pub pages: u64,
+    /// Order of the blocks that they were to come in.
+    pub order: Order,
     /// Base pages that were free.
     pub free_pages: u64,
+}
+
+/// What an error says about blocks that single pages cannot stand for.
+fn in_blocks(order: Order) -> String {
+    match order {
+        Order::ZERO => String::new(),
+        order => format!(" in blocks of {} (order {})", Bytes::new(order.pages() * PAGE_BYTES), order.get()),
+    }
 }
 
 /// The kernel's executable areas, as a text allocator uses them.
@@ -93,4 +106,18 @@ pub trait Areas {
 
     /// The nodes that packs are sized by (`num_possible_nodes`).
     fn possible_nodes(&self) -> u64;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_order_is_named_where_it_matters() {
+        let message = |order| NoText { pages: 1024, order, free_pages: 90 }.to_string();
+        assert!(message(Order::ZERO).starts_with("no 1024 page(s) of 4 KiB to be had"));
+        assert!(
+            message(Order::PAGEBLOCK).starts_with("no 1024 page(s) of 4 KiB in blocks of 2MiB (order 9) to be had")
+        );
+    }
 }

@@ -238,7 +238,7 @@ pub struct MemoryTake {
     pub kind: MemoryKind,
     /// Base pages taken in all; a multiple of the block's.
     pub pages: u64,
-    /// Order of each block.
+    /// Order of each block; movable memory takes smaller ones where there are none.
     pub order: Order,
 }
 

@@ -202,7 +202,8 @@ pub struct MemoryTakeLine {
     pub kind: MemoryKind,
     /// How much, rounded up to whole blocks of the order.
     pub bytes: Bytes,
-    /// Order of each block: 0 for single pages, up to 10.
+    /// Order of each block: 0 for single pages, up to 10. Where there is no such block, page cache takes smaller ones and
+    /// anonymous memory single pages; the kernel's own memory does not, and the replay ends there.
     #[serde(default, skip_serializing_if = "is_zero_order")]
     #[schemars(range(max = 10))]
     pub order: u8,

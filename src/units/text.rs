@@ -25,6 +25,9 @@ pub enum ParseUnitError {
     /// The quantity does not fit in 64 bits.
     #[error("`{0}` is too large: the limit is {1}")]
     TooLarge(String, &'static str),
+    /// Not a share in percent.
+    #[error("`{0}` is not a share in percent; write for example \"5%\" or \"0.5%\"")]
+    Percent(String),
     /// Not a duration.
     #[error("`{0}` is not a duration ({1}); write for example \"10ms\", \"30s\", \"2h\" or \"30days\"")]
     Duration(String, String),
@@ -109,6 +112,37 @@ impl fmt::Display for SimDuration {
     }
 }
 
+/// A share in percent, not negative. Parses and prints as `"5%"`, `"0.5%"`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd)]
+#[repr(transparent)]
+pub struct Percent(f64);
+
+impl Percent {
+    /// This share of a quantity.
+    pub fn of(self, quantity: f64) -> f64 {
+        quantity * self.0 / 100.0
+    }
+}
+
+impl FromStr for Percent {
+    type Err = ParseUnitError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let wrong = || ParseUnitError::Percent(text.to_owned());
+        let number = text.trim().strip_suffix('%').ok_or_else(wrong)?.trim_end();
+        // Of what Rust takes for a float, only digits and a point are written by people.
+        let plain = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        let value: f64 = number.parse().map_err(|_| wrong())?;
+        if plain && value.is_finite() { Ok(Self(value)) } else { Err(wrong()) }
+    }
+}
+
+impl fmt::Display for Percent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}%", self.0)
+    }
+}
+
 /// Serde and JSON Schema for a unit that is text in JSON; whoever uses it imports what its parts name.
 macro_rules! text_in_json {
     ($type:ty, $name:literal, $pattern:literal, $help:literal) => {
@@ -152,6 +186,7 @@ pub(super) use text_in_json;
 
 text_in_json!(Bytes, "Bytes", r"^\s*[0-9]+\s*(B|KiB|MiB|GiB|TiB)\s*$", "a size as text with a unit, such as \"64GiB\"");
 text_in_json!(SimDuration, "Duration", r"^\s*[0-9]+\s*[a-zA-Z]+", "a duration as text with a unit, such as \"10ms\"");
+text_in_json!(Percent, "Percent", r"^\s*[0-9]*\.?[0-9]*\s*%\s*$", "a share as text, such as \"5%\"");
 
 #[cfg(test)]
 mod tests {
@@ -187,6 +222,17 @@ mod tests {
         }
         assert!("10".parse::<SimDuration>().unwrap_err().to_string().contains("10ms"));
         assert!("900000years".parse::<SimDuration>().is_err());
+    }
+
+    #[test]
+    fn shares_parse_and_print_without_loss() {
+        for (text, of_300) in [("5%", 15.0), ("0.5 %", 1.5), ("0%", 0.0), ("250%", 750.0)] {
+            let parsed: Percent = text.parse().unwrap();
+            assert_eq!((parsed.of(300.0), parsed.to_string().parse()), (of_300, Ok(parsed)), "{text}");
+        }
+        for text in ["5", "-5%", "%", "x%", "inf%", "NaN%", "1e3%", ""] {
+            assert!(text.parse::<Percent>().unwrap_err().to_string().contains("for example \"5%\""), "{text}");
+        }
     }
 
     #[test]

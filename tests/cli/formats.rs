@@ -61,7 +61,7 @@ fn objects<'a>(value: &'a Value, place: &str, seen: &mut impl FnMut(&str, &'a Va
 
 #[test]
 fn schemas_describe_every_field() {
-    for format in ["scenario", "trace", "result"] {
+    for format in ["scenario", "trace", "result", "recording"] {
         let schema = json(&["schema", format]);
         assert!(schema["$schema"].as_str().unwrap().starts_with("https://json-schema.org/"));
         let mut fields = 0;
@@ -151,7 +151,8 @@ const SCENARIO: &str = r#"{
                 "boot_program": false, "start": {"aged": "month"}},
     "trace": {"file": "t.jsonl", "repeat": 10, "period": "3s"},
     "allocators": ["per-prog", {"policy": "pack-2m", "label": "l", "invalidate": false, "give_back": "pages"}],
-    "sampling": {"every": "1h"}, "seed": 7
+    "sampling": {"every": "1h"}, "seed": 7,
+    "checks": {"direct_map_level2_splits": {"direction": "lower", "absolute": 2, "relative": "5%"}, "text.*": {}}
 }"#;
 
 #[test]
@@ -185,7 +186,7 @@ fn the_scenario_schema_takes_what_the_program_takes() {
         assert!(refused || pointer == "/sampling/every", "{pointer}: {wrong}");
     }
     let mut unknown = scenario.clone();
-    unknown["checks"] = Value::Null;
+    unknown["check"] = Value::Null;
     assert!(!fits(&schema, &schema, &unknown));
 }
 
@@ -213,7 +214,20 @@ fn completions_know_every_command() {
     for (shell, mark) in [("bash", "complete -F"), ("zsh", "#compdef fragsim"), ("fish", "complete -c fragsim")] {
         let script = stdout(&["completions", shell]);
         assert!(script.contains(mark), "{shell}");
-        for word in ["run", "trace", "import", "list", "schema", "completions", "man", "allocator"] {
+        for word in [
+            "run",
+            "compare",
+            "check",
+            "trace",
+            "import",
+            "validate",
+            "recording",
+            "list",
+            "schema",
+            "completions",
+            "man",
+            "allocator",
+        ] {
             assert!(script.contains(word), "{shell} does not know {word}");
         }
     }

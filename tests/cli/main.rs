@@ -1,5 +1,7 @@
 //! The program as a user meets it: arguments in, exit code, standard output and standard error out.
 
+mod checks;
+mod comparing;
 mod extremes;
 mod formats;
 mod place;
@@ -8,3 +10,4 @@ mod scenario_errors;
 mod small_machines;
 mod traces;
 mod usage;
+mod validate;

@@ -47,6 +47,8 @@ fn help_and_version_go_to_standard_output() {
         &["-h"],
         &["help", "run"],
         &["run", "--help"],
+        &["compare", "--help"],
+        &["check", "--help"],
         &["list", "--help"],
         &["schema", "--help"],
         &["completions", "--help"],

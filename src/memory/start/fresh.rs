@@ -11,14 +11,29 @@ use crate::units::{Order, PAGES_PER_2M, Pfn, PfnRange};
 /// Frames of one section of the sparse memory model (128 MiB); so much of a node's last zone is set up early.
 const SECTION: u64 = 32_768;
 
-/// Hands the usable ranges over, each cut into naturally aligned blocks, to the tails of the lists
-/// (`memblock.c:__free_pages_memory@6.1`, `page_alloc.c:__free_pages_core` with `FPI_TO_TAIL` since 5.10).
+/// Hands the usable ranges over as [`hand_over`] does, but those parts that come only with the late set-up of struct
+/// pages and whose pageblock nobody gives a type: they are noted for [`hand_over_late`].
 pub(super) fn fill(zone: &mut Zone, usable: &[PfnRange], last_of_node: bool, boot: BootPageblocks) {
     mark_reserved(zone, usable);
     if last_of_node && boot == BootPageblocks::Unset {
         leave_unset(zone, usable);
     }
-    for range in usable {
+    let now = without(usable, &zone.late);
+    hand_over(zone, &now);
+}
+
+/// The late parts of a zone, once the kernel has taken its first pages (`deferred_init_memmap`, run by
+/// `page_alloc_init_late` before the initcalls: recorded on 6.1 and 6.12, the pack of the boot program takes the small
+/// blocks of the pageblock below the struct pages that no earlier page has touched).
+pub(in crate::memory) fn hand_over_late(zone: &mut Zone) {
+    let late = std::mem::take(&mut zone.late);
+    hand_over(zone, &late);
+}
+
+/// Hands ranges over, each cut into naturally aligned blocks, to the tails of the lists
+/// (`memblock.c:__free_pages_memory@6.1`, `page_alloc.c:__free_pages_core` with `FPI_TO_TAIL` since 5.10).
+fn hand_over(zone: &mut Zone, ranges: &[PfnRange]) {
+    for range in ranges {
         let (mut pfn, end) = (range.start().get(), range.end().get());
         while pfn < end {
             let order = largest_order(pfn, end);
@@ -69,8 +84,9 @@ fn leave_unset(zone: &mut Zone, usable: &[PfnRange]) {
         zone.boot_unmovable += (end - first) / PAGES_PER_2M;
         let partial = end / PAGES_PER_2M * PAGES_PER_2M;
         if partial < end && partial >= first {
-            if usable.iter().any(|range| range.start().get() == end) {
+            if let Some(rest) = usable.iter().find(|range| range.start().get() == end) {
                 zone.buddy.set_kind(partial, MigrateType::Unmovable);
+                zone.late.push(rest.intersection(PfnRange::with_len(Pfn::new(partial), PAGES_PER_2M)));
             } else {
                 zone.boot_unmovable += 1;
             }

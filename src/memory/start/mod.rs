@@ -6,6 +6,7 @@ mod place;
 mod snapshot;
 
 pub use aged::Aged;
+pub(super) use fresh::hand_over_late;
 pub use snapshot::{Problem, Snapshot, SnapshotError, SnapshotText};
 
 use super::allocator::MemorySetup;

@@ -3,10 +3,11 @@
 use std::fmt;
 
 use super::MemoryError;
+use crate::memory::allocator::Memory;
 use crate::memory::buddy::FreeCounts;
 use crate::memory::migrate::MigrateType;
 use crate::memory::zone::{Zone, ZoneClass};
-use crate::units::Order;
+use crate::units::{Order, PAGES_PER_2M};
 
 /// Free blocks of a real host by node, zone and order; by type and with the types of the pageblocks if
 /// `/proc/pagetypeinfo` was given too.
@@ -74,6 +75,9 @@ pub enum Problem {
     /// A zone twice.
     #[error("this zone has been listed before")]
     Twice,
+    /// No line of pagetypeinfo tells free blocks by type: it is another text, such as buddyinfo.
+    #[error("no line of the form `Node 0, zone Normal, type Unmovable ...` found; is this /proc/pagetypeinfo?")]
+    NoTypes,
     /// A zone of pagetypeinfo that buddyinfo does not have.
     #[error("buddyinfo has no such zone")]
     NotInBuddyinfo,
@@ -130,6 +134,38 @@ impl Snapshot {
             read_types(text, &mut zones)?;
         }
         Ok(Self { zones })
+    }
+
+    /// Whether the host has just booted: nine tenths of its free memory are blocks of the largest order.
+    pub fn has_just_booted(&self) -> bool {
+        let pages = |orders: std::ops::RangeFrom<usize>| -> u64 {
+            let of =
+                |zone: &SnapshotZone| orders.clone().zip(&zone.free[orders.clone()]).map(|(o, n)| n << o).sum::<u64>();
+            self.zones.iter().map(of).sum()
+        };
+        10 * pages(Order::MAX.index()..) >= 9 * pages(0..)
+    }
+
+    fn preferred(&self, memory: &Memory) -> Option<&SnapshotZone> {
+        let zone = memory.preferred_zone();
+        self.zones.iter().find(|own| (own.node, own.class) == (zone.node, zone.class))
+    }
+
+    /// Unmovable pageblocks of the zone that local requests turn to first, if pagetypeinfo was given.
+    pub fn unmovable_pageblocks(&self, memory: &Memory) -> Option<u64> {
+        Some(self.preferred(memory)?.blocks?[MigrateType::Unmovable.index()])
+    }
+
+    /// Pages of the unmovable and of the reclaimable pageblocks of that zone that are not free, as [`Memory::taken`]
+    /// counts them, if pagetypeinfo was given.
+    pub fn taken(&self, memory: &Memory) -> Option<[u64; 2]> {
+        let zone = self.preferred(memory)?;
+        let (blocks, free) = (zone.blocks?, zone.by_kind?);
+        Some([MigrateType::Unmovable, MigrateType::Reclaimable].map(|kind| {
+            let pages = |(order, count): (usize, &Option<u64>)| count.unwrap_or(0) << order;
+            let free: u64 = free[kind.index()].iter().enumerate().map(pages).sum();
+            (blocks[kind.index()] * PAGES_PER_2M).saturating_sub(free)
+        }))
     }
 
     /// # Errors
@@ -207,8 +243,12 @@ fn read_types(text: &str, zones: &mut [SnapshotZone]) -> Result<(), SnapshotErro
             zone.blocks = Some(blocks);
         }
     }
-    let text = SnapshotText::Pagetypeinfo;
-    if found { Ok(()) } else { Err(SnapshotError { text, line: 1, column: 1, problem: Problem::NoZones }) }
+    let fail = |problem| Err(SnapshotError { text: SnapshotText::Pagetypeinfo, line: 1, column: 1, problem });
+    match zones.iter().any(|zone| zone.by_kind.is_some()) {
+        true => Ok(()),
+        false if found => fail(Problem::NoTypes),
+        false => fail(Problem::NoZones),
+    }
 }
 
 /// A line that speaks of a zone.

@@ -1,0 +1,140 @@
+//! Real kernels judge the model, as a user sees it.
+
+use std::path::Path;
+
+use crate::place::Place;
+use serde_json::Value;
+
+/// A log of the lab: Debian 5.10.262 under the real runqslower.
+const LOG: &str = "tests/data/E10-4096M.jsonl.gz";
+
+fn log() -> Vec<u8> {
+    std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(LOG)).unwrap()
+}
+
+/// The log as the compact form's plain text.
+fn plain(place: &Place) -> String {
+    place.write("E10-4096M.jsonl.gz", log());
+    let ended = place.run(&["recording", "convert", "E10-4096M.jsonl.gz", "--output", "out"]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{ended:?}");
+    let bytes = std::fs::read(place.path().join("out/5.10.262/E10-4096M.jsonl.zst")).unwrap();
+    String::from_utf8(zstd::decode_all(bytes.as_slice()).unwrap()).unwrap()
+}
+
+/// The sum of one number over all recordings.
+fn sum(verdict: &Value, path: &str) -> u64 {
+    let recordings = verdict["recordings"].as_array().unwrap();
+    recordings.iter().map(|recording| recording.pointer(path).and_then(Value::as_u64).unwrap()).sum()
+}
+
+fn verdict(level: &str) -> (Option<i32>, Value) {
+    let ended = Place::new().run(&["validate", "--level", level, "--format", "json"]);
+    assert_eq!(ended.stderr, "");
+    (ended.code, serde_json::from_str(&ended.stdout).unwrap())
+}
+
+#[test]
+fn the_mechanics_agree_with_every_kernel() {
+    let (code, verdict) = verdict("mechanics");
+    assert_eq!((code, &verdict["agrees"]), (Some(0), &Value::Bool(true)));
+    for steps in ["steps", "changed_steps", "splitting_steps"] {
+        let of = |what| sum(&verdict, &format!("/mechanics/{steps}/{what}"));
+        assert_eq!(of("checked"), of("agreeing"), "{steps}");
+    }
+    // The rules of thumb that the model is compared with do not do as well.
+    let splitting = |what| sum(&verdict, &format!("/mechanics/splitting_steps/{what}"));
+    assert_eq!(splitting("null_model"), 0);
+    assert!(splitting("one_line_model") < splitting("agreeing"));
+}
+
+#[test]
+fn every_image_stands_where_the_model_puts_it() {
+    let (code, verdict) = verdict("placement");
+    assert_eq!((code, &verdict["agrees"]), (Some(0), &Value::Bool(true)));
+    let images = |what| sum(&verdict, &format!("/placement/images/{what}"));
+    assert!(images("checked") > 20_000 && images("null_model") < images("agreeing"));
+}
+
+#[test]
+fn recordings_are_named_by_file_folder_or_shipped_name() {
+    let place = Place::new();
+    place.write("E10-4096M.jsonl.gz", log());
+    let file = place.run(&["validate", "E10-4096M.jsonl.gz"]);
+    assert_eq!((file.code, file.stderr.as_str()), (Some(0), ""));
+    assert!(file.stdout.contains("5.10.262  64/64"), "{}", file.stdout);
+    for name in [".", "debian/5.10.262/E10-4096M", "recordings/debian/5.10.262/E10-4096M.jsonl.zst"] {
+        assert_eq!(place.run(&["validate", name]).stdout, file.stdout, "{name}");
+    }
+    let folder = place.run(&["validate", "debian/6.16.12", "--format", "md"]);
+    assert!(folder.stdout.contains("| 6.16.12 E12-4096M | agrees | 78/78 |"), "{}", folder.stdout);
+    let verbose = place.run(&["validate", "debian/6.16.12", "--verbose"]);
+    assert!(verbose.stdout.contains("6.16.12 E6-4096M"), "{}", verbose.stdout);
+}
+
+#[test]
+fn a_disagreement_names_the_step_and_how_to_replay_it() {
+    let place = Place::new();
+    let good = plain(&place);
+    // The kernel makes another frame read-only than the one that the image stands on.
+    place.write("bad.jsonl", good.replacen("\"perm\":[[1053373,1,", "\"perm\":[[1053374,1,", 1));
+    let ended = place.run(&["validate", "bad.jsonl"]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(1), ""));
+    for part in [
+        "5.10.262 E10-4096M, step 2, load of descriptor 5:",
+        "the kernel: splits 1 GiB entries 4; splits 2 MiB blocks 2057; permissions of frames 1053374 (1) rw to ro",
+        "the model:  splits 1 GiB entries 4; splits 2 MiB blocks 2057; permissions of frames 1053373 (1) rw to ro",
+        "replay it:  fragsim validate bad.jsonl --step 2 --verbose",
+    ] {
+        assert!(ended.stdout.contains(part), "{part}: {}", ended.stdout);
+    }
+    let ended = place.run(&["validate", "bad.jsonl", "--step", "2", "--verbose"]);
+    assert_eq!(ended.code, Some(1));
+    assert!(ended.stdout.contains("verdict   kernel and model differ"), "{}", ended.stdout);
+    assert!(ended.stdout.contains("call      read-only, page by page: frames 1053373 (1)"), "{}", ended.stdout);
+    assert_eq!(place.run(&["validate", "bad.jsonl", "--step", "1"]).code, Some(0));
+}
+
+#[test]
+fn what_cannot_be_judged_is_bad_input() {
+    let place = Place::new();
+    let good = plain(&place);
+    place.write("cut.jsonl.gz", &log()[..2000]);
+    place.write("short.jsonl", good.lines().take(20).map(|line| format!("{line}\n")).collect::<String>());
+    place.write("newer.jsonl", good.replacen("\"fragsim_recording\":1", "\"fragsim_recording\":7", 1));
+    place.write("foreign.jsonl", "{\"fragsim_trace\":1}\n");
+    place.write("old.jsonl", good.replacen("\"release\":\"5.10", "\"release\":\"4.19", 1));
+    place.write("gap.jsonl", good.replacen("{\"step\":9,", "{\"step\":10,", 1));
+    std::fs::create_dir(place.path().join("empty")).unwrap();
+    for (arguments, message) in [
+        (&["cut.jsonl.gz"][..], "the compressed file is cut off"),
+        (&["short.jsonl"], "the recording ends after 19 of 74 records"),
+        (&["newer.jsonl"], "recording format version 7 is not known"),
+        (&["foreign.jsonl"], "this is a trace, not a recording"),
+        (&["old.jsonl"], "is none that fragsim has a model of"),
+        (&["gap.jsonl"], "gap.jsonl:17:1"),
+        (&["empty"], "no recording in `empty`"),
+        (&["missing.jsonl"], "cannot open `missing.jsonl`: no such file or directory"),
+        (&["debian/7.3.4/E6-4069M"], "did you mean `debian/7.3.4/E6-4096M`?"),
+        (&["debian/7.3.4/E6-4096M", "--step", "99"], "there is no step 99: the recording has steps 1 to 26"),
+    ] {
+        let ended = place.run(&[&["validate"][..], arguments].concat());
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{arguments:?}");
+        assert!(ended.stderr.starts_with("error: ") && ended.stderr.contains(message), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn conversion_refuses_what_it_cannot_name() {
+    let place = Place::new();
+    let good = plain(&place);
+    std::fs::create_dir(place.path().join("twice")).unwrap();
+    place.write("twice/a.jsonl", &good);
+    place.write("twice/b.jsonl", &good);
+    place.write("away.jsonl", good.replacen("\"name\":\"E10-4096M\"", "\"name\":\"../../E10\"", 1));
+    for (input, message) in [("twice", "would become the same file"), ("away.jsonl", "cannot be a file name")] {
+        let ended = place.run(&["recording", "convert", input, "-o", "new"]);
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{input}");
+        assert!(ended.stderr.contains(message), "{}", ended.stderr);
+        assert!(!place.path().join("new").exists());
+    }
+}
