@@ -12,6 +12,7 @@ mod machine;
 mod memory_map;
 mod modules;
 mod program;
+mod programs;
 mod release;
 mod rox_cache;
 mod scratch;
@@ -20,13 +21,11 @@ mod users;
 mod verifier;
 mod virtual_range;
 
-use rustc_hash::FxHashMap;
-
 pub(crate) use boot::BOOT_PROGRAM;
 pub use boot::HostSetup;
 pub use given::{ForeignArea, GivenArea, GivenKernel, MapCall, MapChanges, PermMove};
 pub use memory_map::{CellRun, CellState, MemoryMap};
-pub use program::Program;
+pub use programs::Unloaded;
 pub use release::{
     CacheEra, FlowPasses, Frees, Modules, PageEra, Release, Trampolines, VerifierSizes, Vmalloc, release_names,
 };
@@ -38,13 +37,15 @@ use crate::trace::{EventKind, Load, Permission, ProgId, SetMemory};
 use companions::Companions;
 use machine::Machine;
 use modules::ModuleTable;
+use program::Program;
+use programs::Programs;
 use trampolines::{TrampolineImage, TrampolineTable};
 
 /// Work that the kernel does later.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub enum Deferred {
     /// The free of a program, after an RCU grace period (`bpf_prog_put` -> `bpf_prog_free_deferred`).
-    Program(Program),
+    Program(Unloaded),
     /// The free of a trampoline's image, after an RCU-tasks grace period (`bpf_tramp_image_put`).
     Trampoline(OldTrampoline),
 }
@@ -84,7 +85,7 @@ pub struct Kernel {
     machine: Machine,
     text: Box<dyn TextAllocator>,
     companions: Companions,
-    programs: FxHashMap<ProgId, Program>,
+    programs: Programs,
     images: u64,
     modules: ModuleTable,
     trampolines: TrampolineTable,
@@ -107,7 +108,7 @@ impl Kernel {
             machine,
             text,
             companions: Companions::new(setup.release),
-            programs: FxHashMap::default(),
+            programs: Programs::default(),
             images: 0,
             modules: ModuleTable::default(),
             trampolines: TrampolineTable::default(),
@@ -139,7 +140,8 @@ impl Kernel {
         }
         let program = Program::load(&mut self.machine, &mut self.companions, self.text.as_mut(), load, self.cpu)?;
         self.images += program.images();
-        if let Some(old) = self.programs.insert(load.id, program) {
+        if let Some(old) = self.programs.load(load.id, program) {
+            let old = self.programs.take(old);
             old.free(&mut self.machine, &mut self.companions, self.text.as_mut());
         }
         Ok(())
@@ -147,7 +149,7 @@ impl Kernel {
 
     #[inline]
     fn unload(&mut self, id: ProgId) -> Option<Deferred> {
-        self.programs.remove(&id).map(Deferred::Program)
+        self.programs.unload(id).map(Deferred::Program)
     }
 
     fn apply_rare(&mut self, event: &EventKind) -> Result<Option<Deferred>, NoText> {
@@ -191,7 +193,8 @@ impl Kernel {
     /// this queues (`schedule_work`). A program is taken to be closed by the process that loaded it, on the same CPU.
     pub fn finish(&mut self, work: Deferred) {
         match work {
-            Deferred::Program(program) => {
+            Deferred::Program(unloaded) => {
+                let program = self.programs.take(unloaded);
                 self.run_on(program.cpu());
                 program.free(&mut self.machine, &mut self.companions, self.text.as_mut());
             }
@@ -213,7 +216,7 @@ impl Kernel {
     /// Programs that are loaded.
     #[inline]
     pub fn programs_alive(&self) -> u64 {
-        self.programs.len() as u64
+        self.programs.loaded()
     }
 
     /// Images made since the trace started.

@@ -10,7 +10,7 @@ use crate::units::PAGE_BYTES;
 
 /// Everything a program holds.
 #[derive(Clone, Debug)]
-pub struct Program {
+pub(super) struct Program {
     body: Body,
     /// The CPU that it was loaded on.
     cpu: u32,

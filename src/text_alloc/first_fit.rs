@@ -61,24 +61,29 @@ impl FirstFit {
     /// Changes the room of a place; 0 takes it out of the search.
     #[inline]
     pub(super) fn set(&mut self, position: usize, room: u32) {
-        let mut node = self.bottom + position / WIDTH;
-        let mut old = std::mem::replace(&mut self.nodes[node][position % WIDTH], room);
-        let mut new = room;
+        let (mut node, mut entry, mut new) = (self.bottom + position / WIDTH, position % WIDTH, room);
         loop {
             let most = *self.above(node);
+            let entries = &mut self.nodes[node];
+            let old = entries[entry];
             if old < most && new <= most {
                 // The largest entry is another one.
+                entries[entry] = new;
                 return;
             }
-            new = self.nodes[node].iter().fold(0, |most, entry| most.max(*entry));
+            // Looked at before the entry is written: a wide load just after a narrow store would wait for it.
+            let larger = |most: u32, (at, room): (usize, &u32)| most.max(if at == entry { 0 } else { *room });
+            let others = entries.iter().enumerate().fold(0, larger);
+            entries[entry] = new;
+            new = new.max(others);
             if new == most {
                 return;
             }
-            old = std::mem::replace(self.above(node), new);
             if node == 0 {
+                self.most = new;
                 return;
             }
-            node = (node - 1) / WIDTH;
+            (node, entry) = ((node - 1) / WIDTH, (node - 1) % WIDTH);
         }
     }
 
