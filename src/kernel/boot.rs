@@ -78,11 +78,10 @@ pub(super) fn boot(setup: &HostSetup<'_>, text: &mut dyn TextAllocator) -> Resul
         _ => None,
     };
     let mut rules = setup.release.pages.rules();
-    if booted.is_some() {
-        // Not to start from, but to refuse texts of another machine.
-        memory_with(setup, setup.start, &[], rules)?;
-    }
     let mut memory = memory_with(setup, &StartState::Fresh, &[], rules)?;
+    if let Some(snapshot) = booted {
+        snapshot.fits(&memory)?;
+    }
     if booted
         .and_then(|snapshot| snapshot.unmovable_pageblocks(&memory))
         .is_some_and(|blocks| blocks < memory.unset_pageblocks())

@@ -46,7 +46,7 @@ pub(super) fn fill(
     Ok(())
 }
 
-fn no_room(zone: &Zone, counts: &FreeCounts, room: u64) -> MemoryError {
+pub(super) fn no_room(zone: &Zone, counts: &FreeCounts, room: u64) -> MemoryError {
     let large = counts.of_order(MAX) + counts.of_order(PAGEBLOCK);
     MemoryError::NoRoom { node: zone.node, zone: zone.class.name(), free: counts.pages(), large, room }
 }

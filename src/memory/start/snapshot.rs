@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::MemoryError;
+use super::place::no_room;
 use crate::memory::allocator::Memory;
 use crate::memory::buddy::FreeCounts;
 use crate::memory::migrate::MigrateType;
@@ -168,6 +169,22 @@ impl Snapshot {
             let free: u64 = free[kind.index()].iter().enumerate().map(pages).sum();
             (blocks[kind.index()] * PAGES_PER_2M).saturating_sub(free)
         }))
+    }
+
+    /// Whether this can be a snapshot of the machine.
+    ///
+    /// # Errors
+    /// If the machine lacks a zone of the snapshot, or has less memory there than is free by the snapshot.
+    pub fn fits(&self, memory: &Memory) -> Result<(), MemoryError> {
+        self.check(&memory.zones)?;
+        for zone in &memory.zones {
+            let free = self.counts(zone);
+            let room = zone.ranges.iter().map(|range| range.pages()).sum();
+            if free.pages() > room {
+                return Err(no_room(zone, &free, room));
+            }
+        }
+        Ok(())
     }
 
     /// # Errors
