@@ -84,7 +84,7 @@ fn bad_inputs_are_told_with_their_place_and_a_remedy() {
     place.write("entries.json", cpu("/structures/0/entries", json!(0)));
     place.write("pages.json", cpu("/structures/0/pages", json!(["4K", "2M"])));
     for (arguments, message, at, help) in [
-        (&["--cpu", "zen4", "--accesses", "list.txt"][..], "`junk` is no access", "list.txt:7:1", "write an address"),
+        (&["--cpu", "zen4", "--accesses", "list.txt"][..], "`junk` is no address", "list.txt:7:1", "write an address"),
         (&["--cpu", "zen44", "--accesses", "good.txt"], "there is no CPU `zen44`", "", "did you mean `zen4`?"),
         (
             &["--cpu", "ways.json", "--accesses", "good.txt"],
