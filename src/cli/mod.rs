@@ -11,6 +11,7 @@ pub mod execute;
 pub mod exit;
 mod list;
 mod man;
+mod merge;
 mod output;
 mod plot;
 mod progress;
@@ -20,6 +21,7 @@ mod render;
 mod report;
 mod run;
 mod schema;
+mod sweep;
 mod tlb;
 mod tlb_report;
 pub mod trace;
@@ -76,6 +78,12 @@ enum Command {
     /// Make one web page of results
     #[command(after_help = report::HELP)]
     Report(report::ReportArgs),
+    /// Replay a scenario with several values for one of its keys
+    #[command(after_help = sweep::HELP)]
+    Sweep(sweep::SweepArgs),
+    /// Put results of one scenario with different seeds together
+    #[command(after_help = merge::HELP)]
+    Merge(merge::MergeArgs),
     /// Make, check and describe traces
     #[command(arg_required_else_help = true, after_help = TRACE_HELP)]
     Trace {
@@ -144,6 +152,8 @@ fn dispatch(command: &Command, messages: Messages) -> Result<u8, Failure> {
         Command::Check(args) => check::run(args, &mut out, messages)?,
         Command::Plot(args) => plot::run(args, &mut out, messages)?,
         Command::Report(args) => report::run(args, &mut out, messages)?,
+        Command::Sweep(args) => sweep::run(args, &mut out, messages)?,
+        Command::Merge(args) => merge::run(args, &mut out, messages)?,
         Command::Trace { command } => trace(command, &mut out, messages)?,
         Command::Validate(args) => validate::run(args, &mut out)?,
         Command::Recording { command } => recording::run(command, &mut out)?,

@@ -126,7 +126,7 @@ fn file_name(subject: &Subject<'_>, kind: Kind) -> String {
 }
 
 /// A text as part of a file's name: whatever could be a path or an option is a dash.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     let safe = |letter: char| letter.is_ascii_alphanumeric() || ['.', '_', '-'].contains(&letter);
     text.chars().map(|letter| if safe(letter) { letter } else { '-' }).collect()
 }

@@ -165,7 +165,7 @@ fn write_files(files: Vec<AtomicFile>, result: &ResultDoc, quiet: bool, messages
 }
 
 /// Says which runs did not reach the end of the trace, where the output itself does not say it in words.
-fn warn_of_ends(result: &ResultDoc, messages: Messages) {
+pub(super) fn warn_of_ends(result: &ResultDoc, messages: Messages) {
     for run in &result.runs {
         if let Outcome::OutOfMemory { event, message, .. } = &run.outcome {
             let seed = if result.has_seeds() { format!(" (seed {})", run.seed) } else { String::new() };

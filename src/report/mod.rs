@@ -8,7 +8,7 @@ mod grid;
 mod json;
 mod listing;
 mod markdown;
-mod number;
+pub(crate) mod number;
 mod rows;
 mod sheet;
 mod table;

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// A number: whole ones as they are, others with three digits behind the point at most.
-pub(super) fn text(value: f64) -> String {
+pub(crate) fn text(value: f64) -> String {
     let text = format!("{value:.3}");
     let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
     if text == "-0" { "0".to_owned() } else { text.to_owned() }
@@ -22,7 +22,7 @@ pub(super) fn percent(value: f64) -> String {
 }
 
 /// A number in JSON: whole ones without a point.
-pub(super) fn json(value: f64) -> Value {
+pub(crate) fn json(value: f64) -> Value {
     // Up to 2^53 every whole number has a float of its own.
     const EXACT: f64 = (1u64 << 53) as f64;
     if value.fract() == 0.0 && value.abs() <= EXACT { Value::from(value as i64) } else { Value::from(value) }

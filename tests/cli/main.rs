@@ -8,6 +8,7 @@ mod place;
 mod results;
 mod scenario_errors;
 mod small_machines;
+mod sweeps;
 mod tlb;
 mod traces;
 mod usage;
