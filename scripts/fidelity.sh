@@ -10,6 +10,15 @@ trap 'rm -rf "$work"' EXIT
 
 # Exit code 1 says that something differs, which the text tells too.
 "${fragsim[@]}" validate --format md >"$work/verdicts" || [[ $? = 1 ]]
+
+# Predictions that are missed may become fewer, never others.
+sed -n 's/^- \(.*\), level 2: .*/\1/p' "$work/verdicts" | LC_ALL=C sort >"$work/missed"
+lost=$(LC_ALL=C comm -23 "$work/missed" scripts/missed-predictions.txt)
+if [[ -n $lost ]]; then
+  printf 'predictions that agreed before are missed now:\n%s\n' "$lost" >&2
+  exit 1
+fi
+
 {
   echo "# How far fragsim is from real kernels"
   echo

@@ -14,6 +14,8 @@ step cargo run --locked --quiet -- check --quiet
 # Recorded kernels: what was reached must not be lost.
 step cargo run --locked --quiet -- validate --level mechanics
 step cargo run --locked --quiet -- validate --level placement
+# All three levels, predictions included: the report must be what `validate` says, and no further prediction may be missed.
+step scripts/fidelity.sh --check
 RUSTDOCFLAGS="-D warnings" step cargo doc --locked --no-deps
 # Boots a kernel and records it, if there is an emulator; says so if not.
 step timeout 180 scripts/kernel-lab/smoke.sh || echo "the lab was not tried to the end"
