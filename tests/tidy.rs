@@ -41,6 +41,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "trace",
             "kernel",
             "replay",
+            "tlb",
             "check",
         ],
     ),

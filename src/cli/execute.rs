@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use rayon::ThreadPoolBuilder;
 
+use super::assess;
+
 use crate::diagnostics::Diagnostic;
 use crate::files::STDIN;
 use crate::kernel::{self, CellRun, HostSetup, Observation};
@@ -13,6 +15,7 @@ use crate::replay::{Contender, End, MapSample, Observing, Outcome, ReplayError, 
 use crate::result::{self, Counters, ResultDoc, Run, Sample, ScenarioStamp, TextReport, counters};
 use crate::scenario::{self, AllocatorRun, LoadedScenario};
 use crate::text_alloc::{PolicyOptions, TextUsage};
+use crate::tlb::Question;
 use crate::trace::generate::Generated;
 use crate::trace::{Event, EventSource, Repeated, TraceError, TraceReader};
 use crate::units::PAGE_BYTES;
@@ -50,6 +53,7 @@ pub fn execute(
         allocators: scenario.allocators(),
         layout: scenario.scenario.machine.memory_layout().map_err(|error| Diagnostic::new(error.to_string()))?,
         start: scenario.start_state(),
+        question: assess::question(&scenario.scenario),
     };
     let (threads, replayed) = (thread_count(threads), AtomicU64::new(0));
     let team = threads.min(seeds.len());
@@ -72,7 +76,8 @@ pub fn execute(
     // By allocator first, as a reader compares.
     let mut runs: Vec<_> = by_seed.into_iter().map(|one| one.runs.into_iter()).collect();
     let runs = (0..job.allocators.len()).flat_map(|_| runs.iter_mut().filter_map(Iterator::next).collect::<Vec<_>>());
-    Ok(ResultDoc::new(stamp(scenario, trace_hash), runs.collect()))
+    let tlb = Some(assess::assumptions(&scenario.scenario, &job.question));
+    Ok(ResultDoc { tlb, ..ResultDoc::new(stamp(scenario, trace_hash), runs.collect()) })
 }
 
 /// How many threads there are: as many as wanted, or as there are CPUs.
@@ -107,6 +112,7 @@ struct Job<'a> {
     allocators: Vec<AllocatorRun>,
     layout: MemoryLayout,
     start: StartState,
+    question: Question,
 }
 
 /// What came out for one seed.
@@ -137,7 +143,12 @@ impl Job<'_> {
         let outcomes = pool
             .install(|| replay(hosts, &mut source, observing, &|done| progress(done, total)))
             .map_err(|error| replay_error(error, scenario))?;
-        let runs = self.allocators.iter().zip(&outcomes).map(|(run, outcome)| result_run(run, seed, outcome)).collect();
+        let figures = pool.install(|| assess::figures(&self.question, seed, &outcomes));
+        let run = |((run, outcome), figures): ((_, _), Vec<_>)| {
+            let end = figures.last().copied();
+            Run { tlb: end, tlb_series: figures, ..result_run(run, seed, outcome) }
+        };
+        let runs = self.allocators.iter().zip(&outcomes).zip(figures).map(run).collect();
         Ok(OneSeed { runs, trace_hash: source.hash() })
     }
 
@@ -260,6 +271,8 @@ fn result_run(run: &AllocatorRun, seed: u64, outcome: &Outcome) -> Run {
         start: counters_of(&outcome.start),
         counters: counters_of(&outcome.finish),
         text: text_report(outcome),
+        tlb: None,
+        tlb_series: Vec::new(),
         series: outcome.samples.iter().map(|sample| sample_of(sample.time.nanos(), &sample.seen)).collect(),
         memory_map: Some(memory_map_of(&outcome.maps)),
     }

@@ -4,6 +4,7 @@
 //! [`exit`]. A closed pipe is quiet.
 
 mod args;
+mod assess;
 mod check;
 mod compare;
 mod completions;

@@ -75,6 +75,12 @@ impl JsonPath {
         self
     }
 
+    /// The same path in an object that has the document under a key.
+    #[must_use]
+    pub fn inside(&self, key: &str) -> Self {
+        Self(std::iter::once(Segment::Key(key.to_owned())).chain(self.0.iter().cloned()).collect())
+    }
+
     /// The path of an element of the array at this path.
     #[must_use]
     pub fn index(mut self, index: usize) -> Self {

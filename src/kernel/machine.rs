@@ -140,6 +140,12 @@ impl Machine {
         self.areas.iter().flatten().flat_map(|area| area.frames.runs())
     }
 
+    /// 2 MiB entries that map open areas.
+    pub(super) fn large_text_entries(&self) -> u64 {
+        let large = self.areas.iter().flatten().filter(|area| area.mapping == Mapping::Huge);
+        large.flat_map(|area| area.frames.runs()).map(|run| run.pages() / PAGES_PER_2M).sum()
+    }
+
     fn open_pages(
         &mut self,
         request: AreaRequest,

@@ -8,6 +8,7 @@ mod boot;
 mod companions;
 mod given;
 mod kmem;
+mod layout;
 mod machine;
 mod memory_map;
 mod modules;
@@ -24,6 +25,7 @@ mod virtual_range;
 pub(crate) use boot::BOOT_PROGRAM;
 pub use boot::HostSetup;
 pub use given::{ForeignArea, GivenArea, GivenKernel, MapCall, MapChanges, PermMove};
+pub use layout::Layout;
 pub use memory_map::{CellRun, CellState, MemoryMap};
 pub use programs::Unloaded;
 pub use release::{

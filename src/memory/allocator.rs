@@ -259,6 +259,13 @@ impl Memory {
             .map_or(MigrateType::Movable, |found| self.zones[found.zone as usize].buddy.kind(pfn.get()))
     }
 
+    /// Numbers (`pfn / 512`) of the pageblocks that are unmovable or reclaimable, and how many more such pageblocks an
+    /// aged host has that are not drawn yet.
+    pub fn pageblocks_not_movable(&self) -> (Vec<u64>, u64) {
+        let placed = self.zones.iter().flat_map(|zone| zone.buddy.not_movable()).collect();
+        (placed, self.zones.iter().map(|zone| zone.buddy.unplaced()).sum())
+    }
+
     /// Bytes of heap that the model of this memory takes, roughly.
     pub fn heap_bytes(&self) -> usize {
         self.zones.iter().map(|zone| size_of::<Zone>() + zone.heap_bytes()).sum()

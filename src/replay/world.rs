@@ -93,7 +93,7 @@ impl World {
     pub(super) fn new(kernel: Kernel, sampling: Sampling, view: CounterView) -> Self {
         let start = kernel.observe(view);
         Self {
-            maps: MapSampler::new(kernel.memory_map(MOST_MAP_CELLS)),
+            maps: MapSampler::new(kernel.memory_map(MOST_MAP_CELLS), kernel.layout()),
             kernel,
             view,
             deferred: Queue::default(),
@@ -151,7 +151,7 @@ impl World {
             self.sampler.record(self.now, self.kernel.observe(self.view), time);
             // Maps are far fewer than samples, so that only a moment of a sample can be that of a map.
             if self.maps.is_due(self.now) {
-                self.maps.record(self.now, self.kernel.memory_map(MOST_MAP_CELLS));
+                self.maps.record(self.now, self.kernel.memory_map(MOST_MAP_CELLS), self.kernel.layout());
             }
         }
         self.now = time;
@@ -199,7 +199,7 @@ impl World {
             start: self.start,
             finish,
             samples: self.sampler.finish(self.now, finish),
-            maps: self.maps.finish(self.now, self.kernel.memory_map(MOST_MAP_CELLS)),
+            maps: self.maps.finish(self.now, self.kernel.memory_map(MOST_MAP_CELLS), self.kernel.layout()),
             peaks: self.peaks,
             programs_loaded: self.loaded,
             programs_unloaded: self.unloaded,

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::rows::{COLUMNS, run_name};
-use super::{Exporter, verdict};
+use super::{Exporter, tlb, verdict};
 use crate::result::ResultDoc;
 
 pub(super) struct Markdown;
@@ -22,6 +22,16 @@ impl Exporter for Markdown {
         for run in &result.runs {
             let cells: Vec<String> = COLUMNS.iter().map(|column| (column.cell)(run).text(" → ")).collect();
             writeln!(out, "| {} | {} |", cell(&run_name(result, run)), cells.join(" | "))?;
+        }
+        let walks = tlb::rows(result);
+        if let (Some(basis), false) = (&result.tlb, walks.is_empty()) {
+            let titles: Vec<String> = tlb::TITLES.iter().map(|title| title.join(" ")).collect();
+            writeln!(out, "\n| {} |\n|---|{}", titles.join(" | "), "--:|".repeat(titles.len() - 1))?;
+            for row in walks {
+                let cells: Vec<String> = row.iter().map(|text| cell(text)).collect();
+                writeln!(out, "| {} |", cells.join(" | "))?;
+            }
+            writeln!(out, "\n{}", tlb::basis(basis))?;
         }
         writeln!(out)?;
         // An empty line between two lines keeps them apart in Markdown.

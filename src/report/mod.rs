@@ -12,6 +12,7 @@ pub(crate) mod number;
 mod rows;
 mod sheet;
 mod table;
+mod tlb;
 mod verdict;
 
 pub use checks::{CheckReport, CheckedInput, Ending};

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use super::grid::{Grid, write_wrapped};
 use super::rows::{COLUMNS, Column, LEGEND, run_name};
-use super::{Exporter, verdict};
+use super::{Exporter, tlb, verdict};
 use crate::result::ResultDoc;
 use crate::units::Seeds;
 
@@ -20,9 +20,16 @@ impl Exporter for Table {
             writeln!(out)?;
             grid(result, &columns).write(out)?;
         }
+        let walks = tlb::rows(result);
+        if !walks.is_empty() {
+            writeln!(out)?;
+            let mut grid = Grid::new(tlb::TITLES.iter().map(|title| title.join("\n")).collect(), 1);
+            walks.into_iter().for_each(|row| grid.row(row));
+            grid.write(out)?;
+        }
         writeln!(out)?;
-        for line in LEGEND {
-            write_wrapped(out, line, self.width)?;
+        for line in LEGEND.map(str::to_owned).into_iter().chain(result.tlb.as_ref().map(tlb::basis)) {
+            write_wrapped(out, &line, self.width)?;
         }
         writeln!(out)?;
         for line in verdict(result).lines() {

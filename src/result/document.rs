@@ -8,6 +8,7 @@ use super::counters::{Counters, LEVEL2_SPLITS, LEVEL3_SPLITS};
 use super::memory_map::MemoryMap;
 use super::series::Sample;
 use super::text::TextReport;
+use super::tlb::{TlbAssumptions, TlbFigures};
 use crate::units::Seeds;
 
 /// The version of the result format that this fragsim reads and writes.
@@ -22,6 +23,10 @@ pub struct ResultDoc {
     pub fragsim: String,
     /// What was replayed.
     pub scenario: ScenarioStamp,
+    /// What TLB figures rest on; results of earlier versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "TlbAssumptions")]
+    pub tlb: Option<TlbAssumptions>,
     /// One entry for each allocator and seed, in the scenario's order, seeds ascending within an allocator.
     pub runs: Vec<Run>,
 }
@@ -64,6 +69,13 @@ pub struct Run {
     pub counters: Counters,
     /// What became of executable memory.
     pub text: TextReport,
+    /// Estimated TLB misses and their cost after the last event; results of earlier versions have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "TlbFigures")]
+    pub tlb: Option<TlbFigures>,
+    /// The same at the moments of `memory_map`, the start first; baselines do without.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tlb_series: Vec<TlbFigures>,
     /// Samples in the order of time; the first is the start, the last the end. Baselines have none.
     pub series: Vec<Sample>,
     /// Where in physical memory the large pages broke; baselines do without.
@@ -92,7 +104,13 @@ pub enum Outcome {
 impl ResultDoc {
     /// A result of this fragsim.
     pub fn new(scenario: ScenarioStamp, runs: Vec<Run>) -> Self {
-        Self { schema_version: SCHEMA_VERSION, fragsim: env!("CARGO_PKG_VERSION").to_owned(), scenario, runs }
+        Self {
+            schema_version: SCHEMA_VERSION,
+            fragsim: env!("CARGO_PKG_VERSION").to_owned(),
+            scenario,
+            tlb: None,
+            runs,
+        }
     }
 
     /// The same result as a baseline to compare with later: without series and maps, which are most of its bytes.
@@ -100,6 +118,7 @@ impl ResultDoc {
     pub fn into_baseline(mut self) -> Self {
         for run in &mut self.runs {
             run.series.clear();
+            run.tlb_series.clear();
             run.memory_map = None;
         }
         self

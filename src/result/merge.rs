@@ -32,7 +32,7 @@ impl ResultDoc {
             results.first().ok_or(MergeError::None)?.allocators().into_iter().map(str::to_owned).collect();
         // The stamp tells the smallest seed too.
         let first = results.iter().min_by_key(|result| result.scenario.seeds.first()).ok_or(MergeError::None)?;
-        let (fragsim, mut scenario) = (first.fragsim.clone(), first.scenario.clone());
+        let (fragsim, tlb, mut scenario) = (first.fragsim.clone(), first.tlb.clone(), first.scenario.clone());
         let seeds = results.iter().flat_map(|result| result.scenario.seeds.as_slice()).copied();
         scenario.seeds = Seeds::of(seeds).ok_or(MergeError::None)?;
         let mut runs: Vec<_> = results.into_iter().flat_map(|result| result.runs).collect();
@@ -44,7 +44,7 @@ impl ResultDoc {
         let same = |pair: &[super::Run]| pair[0].allocator == pair[1].allocator && pair[0].seed == pair[1].seed;
         match runs.windows(2).find(|pair| same(pair)) {
             Some(pair) => Err(MergeError::Twice { allocator: pair[0].allocator.clone(), seed: pair[0].seed }),
-            None => Ok(Self { fragsim, ..Self::new(scenario, runs) }),
+            None => Ok(Self { fragsim, tlb, ..Self::new(scenario, runs) }),
         }
     }
 }

@@ -55,7 +55,7 @@ const fn about(name: &'static str, unit: &'static str, better: Better, headline:
 }
 
 /// The metrics that are known here; comparisons show them in this order. A result of a newer fragsim may have more.
-pub const KNOWN: [About; 47] = {
+pub const KNOWN: [About; 69] = {
     use Better::{Fixed, Higher, Lower, Neither};
     [
         about("counters.direct_map_level2_splits", "pages", Lower, Some("level-2 splits")),
@@ -94,6 +94,28 @@ pub const KNOWN: [About; 47] = {
         about("text.text_poke_bytes", "bytes", Lower, None),
         about("text.companion_pages_peak", "pages", Fixed, None),
         about("text.companion_pages", "pages", Fixed, None),
+        about("tlb.walks_per_1000", "walks", Lower, Some("page walks per 1000 accesses")),
+        about("tlb.extra_walks_per_1000", "walks", Lower, Some("page walks more than unsplit")),
+        about("tlb.lost_percent", "%", Lower, Some("cycles lost to walks")),
+        about("tlb.lost_percent_least", "%", Lower, None),
+        about("tlb.lost_percent_most", "%", Lower, None),
+        about("tlb.extra_lost_percent", "%", Lower, None),
+        about("tlb.extra_lost_percent_least", "%", Lower, None),
+        about("tlb.extra_lost_percent_most", "%", Lower, None),
+        about("tlb.l1_misses_per_1000", "misses", Lower, None),
+        about("tlb.l1_misses_4k_per_1000", "misses", Neither, None),
+        about("tlb.l1_misses_2m_per_1000", "misses", Neither, None),
+        about("tlb.l1_misses_1g_per_1000", "misses", Neither, None),
+        about("tlb.walks_4k_per_1000", "walks", Neither, None),
+        about("tlb.walks_2m_per_1000", "walks", Neither, None),
+        about("tlb.walks_1g_per_1000", "walks", Neither, None),
+        about("tlb.walks_per_second", "walks", Lower, None),
+        about("tlb.walk_cycles_per_access", "cycles", Lower, None),
+        about("tlb.level2_hit_cycles_per_access", "cycles", Neither, None),
+        about("tlb.text_walks_per_second", "walks", Lower, None),
+        about("tlb.text_walk_percent", "%", Lower, None),
+        about("tlb.flushes_per_second", "flushes", Lower, None),
+        about("tlb.refill_walks_per_second_most", "walks", Lower, None),
         about("start.DirectMap4k", "kB", Fixed, None),
         about("start.DirectMap2M", "kB", Fixed, None),
         about("start.DirectMap1G", "kB", Fixed, None),
@@ -124,8 +146,15 @@ impl Run {
         let block = |counters: &counters::Counters| -> BTreeMap<String, f64> {
             counters.iter().map(|(name, value)| (name.to_owned(), value as f64)).collect()
         };
-        let blocks =
-            [("counters", block(&self.counters)), ("start", block(&self.start)), ("text", numbers(&self.text))];
+        let mut tlb = self.tlb.as_ref().map(numbers).unwrap_or_default();
+        // When the trace ended is no figure of the TLB.
+        tlb.remove("time_ns");
+        let blocks = [
+            ("counters", block(&self.counters)),
+            ("start", block(&self.start)),
+            ("text", numbers(&self.text)),
+            ("tlb", tlb),
+        ];
         let named = |(block, numbers): (&str, BTreeMap<String, f64>)| {
             let named = |(name, value)| Metric { name: format!("{block}.{name}"), value };
             numbers.into_iter().map(named).collect::<Vec<_>>()
@@ -159,6 +188,7 @@ mod tests {
     #[test]
     fn every_number_of_a_run_is_known() {
         let mut run = two_runs().runs.remove(0);
+        run.tlb = Some(crate::result::TlbFigures::default());
         for (name, ..) in counters::ALL {
             run.counters.set(name, 1);
             run.start.set(name, 1);

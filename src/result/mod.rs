@@ -16,6 +16,7 @@ mod series;
 #[cfg(test)]
 pub(crate) mod testing;
 mod text;
+mod tlb;
 
 pub use counters::Counters;
 pub use document::{Outcome, ResultDoc, Run, SCHEMA_VERSION, ScenarioStamp};
@@ -26,3 +27,4 @@ pub use pattern::MetricPattern;
 pub use read::ReadError;
 pub use series::Sample;
 pub use text::{TextReport, TextUsage};
+pub use tlb::{TlbAssumptions, TlbFigures};

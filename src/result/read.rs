@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn keys_that_came_later_are_skipped() {
-        let later = golden().replacen("\"seed\": 1,", "\"seed\": 1, \"tlb\": {\"misses\": 5},", 1);
+        let later = golden().replacen("\"seed\": 1,", "\"seed\": 1, \"newer\": {\"misses\": 5},", 1);
         assert!(ResultDoc::from_text(&Text { name: String::new(), text: later }).is_ok());
     }
 }

@@ -31,6 +31,8 @@ pub fn run(allocator: &str, level2: u64, level3: u64, text: TextReport) -> Run {
         start: counters(0, 0, 0),
         counters: counters(level2, level3, 3 * level2 + level3),
         text,
+        tlb: None,
+        tlb_series: Vec::new(),
         series: vec![Sample::default(), end],
         memory_map: None,
     }

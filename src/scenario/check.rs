@@ -45,6 +45,10 @@ pub(super) fn check(scenario: &Scenario) -> Vec<Problem> {
     check_trace(scenario, &root.clone().key("trace"), &mut problems);
     check_allocators(scenario, &root.clone().key("allocators"), &mut problems);
     check_sampling(scenario.sampling, &root.clone().key("sampling"), &mut problems);
+    let largest = scenario.machine.largest_page.into();
+    for (path, complaint) in scenario.tlb.question(largest).err().into_iter().flatten() {
+        problems.push((path.inside("tlb"), complaint));
+    }
     for (metric, key, complaint) in scenario.checks.iter().flat_map(Checks::problems) {
         let path = root.clone().key("checks").key(metric);
         problems.push((key.into_iter().fold(path, JsonPath::key), complaint));

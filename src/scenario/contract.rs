@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::allocators::{AllocatorEntry, AllocatorRun};
 use super::machine::Machine;
 use super::names::KernelName;
+use super::tlb::Tlb;
 use crate::check::Checks;
 use crate::direct_map::CounterView;
 use crate::text_alloc::Policy;
@@ -54,6 +55,9 @@ pub struct Scenario {
     /// How often the result's series takes a sample. Default: 200 points over the whole trace.
     #[serde(default)]
     pub sampling: Sampling,
+    /// What TLB misses are estimated for. Default: a web service on Ice Lake servers.
+    #[serde(default)]
+    pub tlb: Tlb,
     /// Where random numbers start; the same seed gives the same result. Default: 1.
     #[serde(default = "seed")]
     pub seed: u64,

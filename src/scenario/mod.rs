@@ -13,6 +13,7 @@ mod machine;
 mod names;
 mod overrides;
 mod presets;
+mod tlb;
 
 pub use allocators::{AllocatorEntry, AllocatorRun};
 pub use check::{
@@ -24,3 +25,4 @@ pub use machine::{Aged, LargestPage, Layout, Machine, MemoryMap, MemoryRange, Sn
 pub use names::{KernelName, PolicyName};
 pub use overrides::Overrides;
 pub use presets::{Choice, allocators, kernels, start_states};
+pub use tlb::{HostPage, NameOr, PageTables, Platform, Tlb};

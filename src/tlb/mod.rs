@@ -6,10 +6,12 @@
 //! - [`estimate()`] gets miss rates without accesses, out of how many pages are used how often.
 //! - [`Workload`] says which kernel memory is used, and [`Placement`] puts it on a host.
 //! - [`text_walks_per_second()`] does the same for BPF text.
+//! - [`Question`] asks all of that about a host whose page sizes are known.
 //! - [`CostModel`] turns misses into cycles and a share of time.
 
 mod access;
 mod access_text;
+mod assess;
 mod cost;
 mod cpu;
 mod engine;
@@ -21,6 +23,7 @@ mod workload;
 
 pub use access::{Access, Host};
 pub use access_text::{Batch, ListFormat, read_accesses};
+pub use assess::{Answer, Question};
 pub use cost::{Cost, CostModel, Tables};
 pub use cpu::{
     Confidence, Cpu, CpuDoc, FirstLevelHit, HeldPage, Inclusion, Index, Kind, Level, Links, MAX_ENTRIES,
@@ -33,6 +36,6 @@ pub use leaf_text::read_leaves;
 pub use leaves::{LeafMap, LeafMapBuilder, Overlap};
 pub use text_pages::{TextUse, text_walks_per_second};
 pub use workload::{
-    Accesses, Home, MemoryClass, Pattern, Placement, SCHEMA_VERSION as WORKLOAD_SCHEMA_VERSION, Workload, WorkloadDoc,
-    workload_names,
+    Accesses, Home, HostMap, MemoryClass, Pattern, Placement, SCHEMA_VERSION as WORKLOAD_SCHEMA_VERSION, Workload,
+    WorkloadDoc, workload_names,
 };

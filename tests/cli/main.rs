@@ -10,6 +10,7 @@ mod scenario_errors;
 mod small_machines;
 mod sweeps;
 mod tlb;
+mod tlb_figures;
 mod traces;
 mod usage;
 mod validate;

@@ -149,6 +149,17 @@ impl Frames {
         [self.kinds[MigrateType::Unmovable.index()], self.kinds[MigrateType::Reclaimable.index()]]
     }
 
+    /// Numbers of the pageblocks whose type is not movable, ascending.
+    pub(super) fn not_movable(&self) -> impl Iterator<Item = u64> + '_ {
+        let tables = self.groups.iter().enumerate().filter(|(_, table)| **table != NONE);
+        tables.flat_map(move |(group, table)| {
+            let first = self.first + group as u64 * TABLE_BLOCKS;
+            let entries = self.tables[*table as usize - 1].iter().zip(first..);
+            let not_movable = |block: &u32| self.blocks[*block as usize - 1].kind != MigrateType::Movable;
+            entries.filter(move |(block, _)| **block != NONE && not_movable(block)).map(|(_, number)| number)
+        })
+    }
+
     /// Keeps the entry of this pageblock for ever.
     pub(super) fn pin(&mut self, pfn: u64) {
         self.ensure(pfn).pinned = true;
@@ -355,7 +366,9 @@ mod tests {
         frames.set_kind(512, MigrateType::Unmovable);
         frames.set_kind(1024, MigrateType::Reclaimable);
         assert_eq!((frames.other_kinds(), frames.kind(513)), ([1, 1], MigrateType::Unmovable));
+        assert_eq!(frames.not_movable().collect::<Vec<_>>(), [1, 2]);
         frames.set_kind(512, MigrateType::Movable);
         assert_eq!(frames.other_kinds(), [0, 1]);
+        assert_eq!(frames.not_movable().collect::<Vec<_>>(), [2]);
     }
 }

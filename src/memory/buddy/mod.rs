@@ -115,6 +115,17 @@ impl Buddy {
         kinds
     }
 
+    /// Numbers of the pageblocks that are not movable and have a place, ascending.
+    pub(super) fn not_movable(&self) -> impl Iterator<Item = u64> + '_ {
+        self.frames.not_movable()
+    }
+
+    /// How many pageblocks are not movable and have no place yet.
+    pub(super) fn unplaced(&self) -> u64 {
+        let kinds = [MigrateType::Unmovable, MigrateType::Reclaimable];
+        self.latent.as_ref().map_or(0, |latent| kinds.into_iter().map(|kind| latent.unassigned(kind)).sum())
+    }
+
     /// Gives a pageblock a type, at boot.
     pub(super) fn set_kind(&mut self, pfn: u64, kind: MigrateType) {
         self.frames.set_kind(pfn, kind);

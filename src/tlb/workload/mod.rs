@@ -1,10 +1,12 @@
 //! Workloads: which kernel memory is used and how unevenly, and where on a host it lies.
 
+mod blocks;
 mod contract;
 mod place;
 
 use serde_json::Value;
 
+pub use blocks::HostMap;
 pub use contract::{Home, MemoryClass, Pattern, SCHEMA_VERSION, WorkloadDoc};
 pub use place::{Accesses, Placement};
 

@@ -8,9 +8,9 @@ use crate::tlb::estimate::{Demand, PageGroup, RankClass, Region, Sweep, rank_cla
 use crate::units::PageSize;
 
 /// Bytes of a block.
-const BLOCK_SHIFT: u32 = 21;
+pub(super) const BLOCK_SHIFT: u32 = 21;
 /// Blocks in 1 GiB.
-const BLOCKS_PER_1G: u64 = 512;
+pub(super) const BLOCKS_PER_1G: u64 = 512;
 
 /// Which blocks of 2 MiB a workload uses, and how much. Drawn once for a host: every allocator and every point of time
 /// sees the same blocks, so that a difference in misses is one in page sizes.
@@ -20,7 +20,7 @@ pub struct Placement {
 }
 
 #[derive(Clone, Debug)]
-struct PlacedClass {
+pub(super) struct PlacedClass {
     /// Of all accesses.
     share: f64,
     /// Of its accesses.
@@ -61,7 +61,19 @@ impl Placement {
                 classes[at] = Some(PlacedClass::new(class, std::mem::replace(&mut free, rest)));
             }
         }
-        Self { classes: classes.into_iter().flatten().filter(|class| !class.blocks.is_empty()).collect() }
+        Self::of_classes(classes.into_iter().flatten().collect())
+    }
+
+    /// Classes without a block are left out.
+    pub(super) fn of_classes(mut classes: Vec<PlacedClass>) -> Self {
+        classes.retain(|class| !class.blocks.is_empty());
+        Self { classes }
+    }
+
+    /// The blocks of each class.
+    #[cfg(test)]
+    pub(super) fn blocks_by_class(&self) -> Vec<Vec<u64>> {
+        self.classes.iter().map(|class| class.blocks.clone()).collect()
     }
 
     /// The demand if each block is mapped with this size; blocks of a page of 1G all say so.
@@ -154,7 +166,7 @@ fn push_gib(demand: &mut Demand, mut gib: Vec<(u64, [f64; 3])>) {
 }
 
 impl PlacedClass {
-    fn new(class: &MemoryClass, mut blocks: Vec<u64>) -> Self {
+    pub(super) fn new(class: &MemoryClass, mut blocks: Vec<u64>) -> Self {
         let use_ = match class.pattern {
             Pattern::Uniform {} => Use::Ranked(rank_classes(blocks.len() as u64, 0.0)),
             Pattern::Zipf(skew) => Use::Ranked(rank_classes(blocks.len() as u64, skew)),

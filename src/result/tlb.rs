@@ -1,0 +1,78 @@
+//! TLB misses and their cost at one moment.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What the TLB figures of a result rest on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TlbAssumptions {
+    /// The core.
+    pub cpu: String,
+    /// What the kernel does with its memory.
+    pub workload: String,
+    /// Accesses of one CPU to memory of the workload, per second.
+    pub accesses_per_second: u64,
+    /// How the figures came about: `estimate`, by characteristic times.
+    pub engine: String,
+    /// `native`, or the size of the pages under a guest.
+    pub host: String,
+    /// Cycles of a page walk for pages of 4 KiB, 2 MiB and 1 GiB.
+    pub walk_cycles: [f64; 3],
+    /// How much of a walk's time the core cannot hide, from 0 to 1: least, likely, most.
+    pub exposed_share: [f64; 3],
+    /// Cycles of the core per second.
+    pub clock_hz: f64,
+    /// How often a CPU enters a page of BPF text, per second.
+    pub text_runs_per_second: u64,
+}
+
+/// Estimated TLB misses at one moment; six digits of each. A level-2 miss is a page walk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TlbFigures {
+    /// Nanoseconds since the start of the replay.
+    pub time_ns: u64,
+    /// First-level misses per 1000 accesses.
+    pub l1_misses_per_1000: f64,
+    /// Those for pages of 4 KiB.
+    pub l1_misses_4k_per_1000: f64,
+    /// Those for pages of 2 MiB.
+    pub l1_misses_2m_per_1000: f64,
+    /// Those for pages of 1 GiB.
+    pub l1_misses_1g_per_1000: f64,
+    /// Page walks per 1000 accesses, which are the misses of the last level.
+    pub walks_per_1000: f64,
+    /// Those for pages of 4 KiB.
+    pub walks_4k_per_1000: f64,
+    /// Those for pages of 2 MiB.
+    pub walks_2m_per_1000: f64,
+    /// Those for pages of 1 GiB.
+    pub walks_1g_per_1000: f64,
+    /// Page walks of one CPU per second.
+    pub walks_per_second: f64,
+    /// Cycles in which a walk is under way, per access.
+    pub walk_cycles_per_access: f64,
+    /// Cycles that hits in the second level take longer than in the first, per access.
+    pub level2_hit_cycles_per_access: f64,
+    /// Cycles lost to walks, in percent of all, at the least exposed share.
+    pub lost_percent_least: f64,
+    /// The same at the likely share.
+    pub lost_percent: f64,
+    /// The same at the largest share.
+    pub lost_percent_most: f64,
+    /// Page walks per 1000 accesses more than if no page were split; the order of hot pages can make it negative.
+    pub extra_walks_per_1000: f64,
+    /// Cycles lost more than then, in percentage points, at the least exposed share.
+    pub extra_lost_percent_least: f64,
+    /// The same at the likely share.
+    pub extra_lost_percent: f64,
+    /// The same at the largest share.
+    pub extra_lost_percent_most: f64,
+    /// Page walks of one CPU for BPF text per second.
+    pub text_walks_per_second: f64,
+    /// Cycles in which these are under way, in percent of all.
+    pub text_walk_percent: f64,
+    /// Flushes of the whole TLB per second since the start.
+    pub flushes_per_second: f64,
+    /// Page walks of one CPU per second with which the TLB fills again after them, at most.
+    pub refill_walks_per_second_most: f64,
+}

@@ -1,0 +1,158 @@
+//! What a host's page sizes cost: a workload placed on it, misses estimated, cycles counted.
+
+use super::access::{Access, Host};
+use super::cost::{Cost, CostModel};
+use super::cpu::{Cpu, Kind, Level};
+use super::estimate::{Estimate, estimate};
+use super::leaves::{LeafMap, LeafMapBuilder};
+use super::text_pages::{TextUse, text_walks_per_second};
+use super::workload::{HostMap, Placement, Workload};
+use crate::units::{PAGE_BYTES, PageSize};
+
+/// Instruction-side walks of all code but BPF, per second of one CPU: 1.5 million on a web server (Song Liu, v5 of
+/// "bpf_prog_pack followup", July 2022).
+const OTHER_TEXT_WALKS_PER_SECOND: f64 = 1.5e6;
+/// The part of them that is for pages of 2 MiB; how large it is hardly matters.
+const OTHER_TEXT_2M_SHARE: f64 = 0.25;
+
+/// What is asked about a host.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// The core.
+    pub cpu: Cpu,
+    /// What it does with the kernel's memory.
+    pub workload: Workload,
+    /// What lies between the host and the hardware.
+    pub host: Host,
+    /// What walks take.
+    pub cost: CostModel,
+    /// How often a page of BPF text is entered, per second of one CPU.
+    pub text_runs_per_second: f64,
+    /// The largest page that the direct map may use.
+    pub largest_page: PageSize,
+}
+
+/// What comes out.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Answer {
+    /// Misses per access with the pages as they are.
+    pub estimate: Estimate,
+    /// Their cost.
+    pub cost: Cost,
+    /// Misses per access if no page were split: each as large as alignment and RAM allow.
+    pub whole: Estimate,
+    /// Their cost.
+    pub whole_cost: Cost,
+    /// Page walks for BPF text, per second of one CPU.
+    pub text_walks_per_second: f64,
+    /// Share of cycles that these take if all of them show, in percent.
+    pub text_walk_percent: f64,
+}
+
+impl Question {
+    /// Estimates what a host's pages cost; `text` is how many pages of which size hold BPF programs.
+    pub fn answer(&self, map: HostMap<'_>, text: (u64, PageSize), seed: u64) -> Answer {
+        let placement = Placement::on_host(self.workload.doc(), map, seed);
+        let leaves = leaf_map(map);
+        let size = |block: u64| leaves.size_at(Access::load(block << 21)).unwrap_or(PageSize::Size4K);
+        let now = estimate(&self.cpu, self.host, &placement.demand(size));
+        let whole = estimate(&self.cpu, self.host, &placement.demand(map.unsplit(self.largest_page)));
+        let rate = self.workload.doc().accesses_per_second as f64;
+        let cost = |estimate: &Estimate| self.cost.cost(&self.cpu, self.host, estimate, rate);
+        let (pages, size) = text;
+        let used = TextUse {
+            entries_per_second: self.text_runs_per_second,
+            pages: pages as f64,
+            size,
+            other_walks_per_second: OTHER_TEXT_WALKS_PER_SECOND,
+            other_2m_share: OTHER_TEXT_2M_SHARE,
+        };
+        let text_walks = text_walks_per_second(&self.cpu, self.host, &used);
+        Answer {
+            estimate: now,
+            cost: cost(&now),
+            whole,
+            whole_cost: cost(&whole),
+            text_walks_per_second: text_walks,
+            text_walk_percent: 100.0 * text_walks * self.cost.walk_cycles(self.host, size) / self.cost.clock_hz,
+        }
+    }
+
+    /// Page walks that one flush of the whole TLB causes at most: as many as its last level has entries for data.
+    pub fn walks_after_flush(&self) -> u64 {
+        let entries = |level| -> u64 {
+            let structures = self.cpu.doc().structures.iter();
+            let of_level = structures.filter(|one| one.level == level && one.serves.contains(&Kind::Load));
+            of_level.map(|structure| u64::from(structure.entries)).sum()
+        };
+        match entries(Level::Second) {
+            0 => entries(Level::First),
+            second => second,
+        }
+    }
+}
+
+fn leaf_map(map: HostMap<'_>) -> LeafMap {
+    let mut builder = LeafMapBuilder::new();
+    for (range, size) in map.pages {
+        let (start, bytes) = (range.start().get() * PAGE_BYTES, range.pages() * PAGE_BYTES);
+        builder.map(start, bytes, *size).expect("the ranges of a direct map do not overlap");
+    }
+    builder.build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::{PAGES_PER_2M, Pfn, PfnRange};
+
+    fn question(workload: &str) -> Question {
+        Question {
+            cpu: Cpu::named("icelake-sp").unwrap(),
+            workload: Workload::named(workload).unwrap(),
+            host: Host::Native,
+            cost: CostModel::default(),
+            text_runs_per_second: 1650.0,
+            largest_page: PageSize::Size2M,
+        }
+    }
+
+    fn blocks(first: u64, end: u64) -> PfnRange {
+        PfnRange::new(Pfn::new(first * PAGES_PER_2M), Pfn::new(end * PAGES_PER_2M))
+    }
+
+    /// 64 GiB of which these blocks are not movable and the first `split` of them split.
+    fn answer(question: &Question, split: u64) -> Answer {
+        let not_movable: Vec<u64> = (1000..3000).collect();
+        let small = (split > 0).then_some((blocks(1000, 1000 + split), PageSize::Size4K));
+        let large = [(blocks(1, 1000), PageSize::Size2M), (blocks(1000 + split, 32768), PageSize::Size2M)];
+        let first = (blocks(0, 1), PageSize::Size4K);
+        let pages: Vec<_> = [first, large[0]].into_iter().chain(small).chain([large[1]]).collect();
+        let map = HostMap { pages: &pages, not_movable: &not_movable, unplaced: 0 };
+        question.answer(map, (50, PageSize::Size4K), 1)
+    }
+
+    #[test]
+    fn more_split_pages_cost_more() {
+        let question = question("web-server");
+        let walks: Vec<f64> = [0, 20, 200, 2000].map(|split| answer(&question, split).estimate.total_walks()).to_vec();
+        assert!(walks.is_sorted() && walks[3] > walks[0] * 1.5, "{walks:?}");
+        let none = answer(&question, 0);
+        assert!((none.estimate.total_walks() - none.whole.total_walks()).abs() < 1e-12, "nothing is split");
+        let all = answer(&question, 2000);
+        assert_eq!(all.whole, none.whole);
+        assert!(all.cost.lost_percent[1] > all.whole_cost.lost_percent[1]);
+    }
+
+    #[test]
+    fn text_is_not_the_main_cost() {
+        let answer = answer(&question("web-server"), 200);
+        assert!(answer.text_walks_per_second > 100.0);
+        assert!(answer.text_walk_percent < 0.01 && answer.text_walk_percent < answer.cost.lost_percent[1] / 10.0);
+    }
+
+    #[test]
+    fn a_flush_empties_the_last_level() {
+        assert_eq!(question("web-server").walks_after_flush(), 2048);
+    }
+}

@@ -1,0 +1,86 @@
+//! TLB figures of a result, and the `tlb` of a scenario.
+
+use serde_json::Value;
+
+use crate::place::Place;
+
+const TRACE: &str = r#""trace": {"generate": {"duration": "6h", "classes": [{"preset": "general-mix", "every": "1m"}]}},
+    "machine": {"memory": "8GiB", "start": {"aged": "month"}}, "allocators": ["per-prog", "pack-2m-fixed"]"#;
+
+fn result(place: &Place, arguments: &[&str]) -> Value {
+    let ended = place.run(&[&["run", "s.json", "--output", "-"], arguments].concat());
+    assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+    serde_json::from_str(&ended.stdout).expect("the output is JSON")
+}
+
+fn figure(result: &Value, run: usize, name: &str) -> f64 {
+    result["runs"][run]["tlb"][name].as_f64().unwrap_or_else(|| panic!("{name} of run {run}"))
+}
+
+#[test]
+fn results_say_what_splits_cost_and_what_that_rests_on() {
+    let place = Place::new();
+    place.write("s.json", format!("{{{TRACE}}}"));
+    let found = result(&place, &[]);
+    assert_eq!((&found["tlb"]["cpu"], &found["tlb"]["workload"]), (&"icelake-sp".into(), &"web-server".into()));
+    assert!(figure(&found, 0, "walks_per_1000") > figure(&found, 1, "walks_per_1000"));
+    assert!(figure(&found, 0, "extra_walks_per_1000") > 1.0);
+    let lost = ["lost_percent_least", "lost_percent", "lost_percent_most"].map(|name| figure(&found, 0, name));
+    assert!(lost.is_sorted() && lost[0] > 0.0);
+    // Both start on the same host with the same accesses.
+    let start = |run: usize| &found["runs"][run]["tlb_series"][0];
+    assert_eq!(start(0)["time_ns"], 0);
+    let walks = [0, 1].map(|run| start(run)["extra_walks_per_1000"].as_f64().unwrap());
+    assert!((walks[0] - walks[1]).abs() < 0.1, "{walks:?}");
+    assert!((figure(&found, 1, "extra_walks_per_1000") - walks[1]).abs() < 0.1, "nothing was split by the trace");
+    let two = place.run(&["run", "s.json", "--output", "-", "--threads", "2"]).stdout;
+    assert!(two == place.run(&["run", "s.json", "--output", "-", "--threads", "1"]).stdout);
+    let table = place.run(&["run", "s.json"]).stdout;
+    assert!(table.contains("page walks per") && table.contains("one icelake-sp core (native)"), "{table}");
+}
+
+#[test]
+fn core_workload_and_platform_can_be_chosen() {
+    let place = Place::new();
+    let workload = r#"{"name": "mine", "accesses_per_second": 1000000, "classes": [{"name": "slab",
+        "memory": "unmovable", "share_percent": 100, "working_set": "1GiB", "pattern": {"uniform": {}}}]}"#;
+    let tlb = format!(r#""tlb": {{"cpu": "zen4", "workload": {workload}, "host": {{"guest": "4KiB"}}}}"#);
+    place.write("s.json", format!("{{{TRACE}, {tlb}}}"));
+    let found = result(&place, &[]);
+    assert_eq!((&found["tlb"]["cpu"], &found["tlb"]["workload"]), (&"zen4".into(), &"mine".into()));
+    assert_eq!(found["tlb"]["host"], "guest on pages of 4K");
+    // Under a hypervisor with small pages the guest's large ones bring no reach.
+    let walks = [0, 1].map(|run| figure(&found, run, "walks_per_1000"));
+    assert!(walks[0] > 900.0 && walks[1] > 900.0, "{walks:?}");
+}
+
+#[test]
+fn wrong_choices_are_named_with_their_place() {
+    let place = Place::new();
+    for (tlb, messages) in [
+        (r#"{"cpu": "icelake-ps"}"#, &["there is no CPU `icelake-ps`", "tlb.cpu", "did you mean `icelake-sp`?"][..]),
+        (r#"{"workload": "webserver"}"#, &["tlb.workload", "did you mean `web-server`?"]),
+        (r#"{"cpus": "zen4"}"#, &["unknown key `cpus`", "did you mean `cpu`?"]),
+        (r#"{"cpu": 4}"#, &["tlb.cpu"]),
+        (r#"{"exposed_share": [0.5, 0.1, 1.0]}"#, &["tlb.exposed_share", "three ascending numbers from 0 to 1"]),
+        (r#"{"host": {"guest": "3KiB"}}"#, &["tlb.host"]),
+        (
+            r#"{"workload": {"name": "x", "accesses_per_second": 1, "classes": [{"name": "a", "memory": "movable",
+                "share_percent": 60, "working_set": "1GiB", "pattern": {"uniform": {}}}]}}"#,
+            &["the shares of the classes add up to 60, not to 100", "tlb.workload.classes"],
+        ),
+        (
+            r#"{"cpu": {"name": "x", "structures": [{"name": "L1D", "level": 1, "pages": ["4K", "2M", "1G"],
+                "entries": 64, "ways": 5}]}}"#,
+            &["tlb.cpu.structures[0]"],
+        ),
+    ] {
+        place.write("s.json", format!("{{{TRACE},\n \"tlb\": {tlb}}}"));
+        let ended = place.run(&["run", "s.json"]);
+        assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{tlb}: {}", ended.stderr);
+        for message in messages {
+            assert!(ended.stderr.contains(message), "{tlb}: {}", ended.stderr);
+        }
+        assert!(ended.stderr.contains("s.json:"), "{}", ended.stderr);
+    }
+}
