@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{add, escape};
 use crate::plot::{Contender, Subject};
-use crate::report::verdict;
+use crate::report::{tlb_basis, verdict};
 use crate::result::{Outcome, ResultDoc};
 
 /// What was run, and the verdict.
@@ -143,7 +143,8 @@ const ASSUMPTIONS: [&str; 6] = [
      two seconds after it is detached.",
     "The order in which the page allocator hands out pages follows the simulated kernel release; how a used host's free \
      memory lies at the start is an assumption of the scenario.",
-    "Lines and bars stand for what the model counts, not for time: what a split costs depends on the host's work.",
+    "Splits are what the model counts, not time: what a split costs depends on the host's work, and is estimated for one \
+     assumed work load.",
 ];
 
 /// Assumptions and the stamp.
@@ -154,6 +155,9 @@ pub(super) fn end(html: &mut String, subject: &Subject<'_>) {
     }
     if subject.stamp.resolved.pointer("/counters").and_then(Value::as_str) == Some("kernel") {
         html.push_str("<li>DirectMap counters are those of /proc/meminfo, with what the kernel counts twice.</li>\n");
+    }
+    if let Some(tlb) = subject.tlb {
+        add(html, format_args!("<li>{}</li>\n", escape(&tlb_basis(tlb))));
     }
     html.push_str("</ul>\n</section>\n<section>\n<h2>Stamp</h2>\n<dl>\n");
     let trace = match subject.stamp.trace_hash.as_str() {

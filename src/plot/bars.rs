@@ -7,8 +7,8 @@ use super::scene::{Anchor, Mark, Scene, Text, Weight};
 use super::subject::{Contender, Spread, Subject};
 use super::table::{Table, cell};
 use super::{Chart, Kind, font};
-use crate::result::Run;
 use crate::result::counters::{DIRECT_MAP_4K, FLUSH_TLB_ALL, LEVEL2_SPLITS, LEVEL3_SPLITS};
+use crate::result::{Run, TlbFigures};
 
 /// From one row to the next.
 const ROW: f64 = 26.0;
@@ -54,32 +54,27 @@ const COLUMNS: [Column; 6] = [
     },
     Column {
         heading: "Page walks per 1000 accesses",
-        name: "walks_per_1000_accesses",
+        name: "walks_per_1000",
         quantity: Quantity::Real,
-        value: |run| {
-            range(run, "tlb.walks_per_1000_accesses", "tlb.walks_per_1000_accesses", "tlb.walks_per_1000_accesses")
-        },
+        value: |run| Spread::of(run.tlb.map(|tlb| tlb.walks_per_1000)),
     },
     Column {
         heading: "Cycles lost to page walks, %",
-        name: "lost_cycles_percent",
+        name: "lost_percent",
         quantity: Quantity::Real,
         value: |run| {
-            range(run, "tlb.lost_cycles_percent", "tlb.lost_cycles_percent_low", "tlb.lost_cycles_percent_high")
+            let spread = |tlb: &TlbFigures| Spread {
+                low: tlb.lost_percent_least,
+                middle: tlb.lost_percent,
+                high: tlb.lost_percent_most,
+            };
+            run.tlb.as_ref().map(spread)
         },
     },
 ];
 
 fn exact(count: Option<u64>) -> Option<Spread> {
     Spread::of(count.map(|count| count as f64))
-}
-
-/// A metric that a newer block of the run may have, with its range.
-fn range(run: &Run, middle: &str, low: &str, high: &str) -> Option<Spread> {
-    let metrics = run.metrics();
-    let of = |name: &str| metrics.iter().find(|metric| metric.name == name).map(|metric| metric.value);
-    let middle = of(middle)?;
-    Some(Spread { low: of(low).unwrap_or(middle), middle, high: of(high).unwrap_or(middle) })
 }
 
 /// Over the seeds: the median of the values, and the ends of what they and their ranges reach.

@@ -4,7 +4,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 use crate::result::counters::DIRECT_MAP_4K;
-use crate::result::{Outcome, ResultDoc, Run, Sample, ScenarioStamp};
+use crate::result::{Outcome, ResultDoc, Run, Sample, ScenarioStamp, TlbAssumptions};
 
 /// Why results cannot be shown together.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -40,6 +40,8 @@ pub struct Subject<'a> {
     pub stamp: &'a ScenarioStamp,
     /// The version of fragsim that wrote the first of the results.
     pub fragsim: &'a str,
+    /// What the first result's TLB figures rest on.
+    pub tlb: Option<&'a TlbAssumptions>,
     /// The allocators in the scenario's order.
     pub contenders: Vec<Contender<'a>>,
 }
@@ -94,7 +96,8 @@ impl<'a> Subject<'a> {
             match subjects.iter_mut().find(same) {
                 Some(subject) => subject.add(result)?,
                 None => {
-                    let mut subject = Self { stamp, fragsim: &result.fragsim, contenders: Vec::new() };
+                    let mut subject =
+                        Self { stamp, fragsim: &result.fragsim, tlb: result.tlb.as_ref(), contenders: Vec::new() };
                     subject.add(result)?;
                     subjects.push(subject);
                 }

@@ -38,7 +38,7 @@ fn short(value: f64) -> String {
 }
 
 /// What the figures rest on, in a line.
-pub(super) fn basis(tlb: &TlbAssumptions) -> String {
+pub fn basis(tlb: &TlbAssumptions) -> String {
     let TlbAssumptions { cpu, workload, accesses_per_second, host, exposed_share: [least, likely, most], .. } = tlb;
     format!(
         "TLB: estimated for one {cpu} core ({host}) and the assumed workload {workload} with {} million accesses to kernel \
