@@ -6,7 +6,7 @@ use crate::kernel::Layout;
 use crate::replay::Outcome;
 use crate::result::{TlbAssumptions, TlbFigures};
 use crate::scenario::Scenario;
-use crate::tlb::{Answer, Estimate, Host, HostMap, Kind, Question};
+use crate::tlb::{Answer, Demand, Estimate, Host, HostMap, Kind, Question};
 use crate::units::{PageSize, SimTime};
 
 /// What the workload's accesses are.
@@ -41,24 +41,33 @@ pub(super) fn assumptions(scenario: &Scenario, question: &Question) -> TlbAssump
 
 /// The figures of each outcome at each moment at which the replay looked at its layout, in the order of time.
 ///
-/// Many layouts are alike: allocators start on like hosts, and most moments change little. Each is answered once.
+/// Much is alike: allocators start on like hosts, most moments change little, and no workload uses every page. So each
+/// layout, each demand of one and each number of text pages is worked on once.
 pub(super) fn figures(question: &Question, seed: u64, outcomes: &[Outcome]) -> Vec<Vec<TlbFigures>> {
-    let mut layouts: Vec<&Layout> = Vec::new();
-    let mut place_of = |layout| {
-        // The one before is the likeliest.
-        let known = layouts.iter().rposition(|other| *other == layout);
-        known.unwrap_or_else(|| {
-            layouts.push(layout);
-            layouts.len() - 1
-        })
-    };
-    let places: Vec<Vec<usize>> =
-        outcomes.iter().map(|outcome| outcome.maps.iter().map(|sample| place_of(&sample.layout)).collect()).collect();
-    let answer = |layout: &&Layout| {
+    let mut layouts = Distinct::default();
+    let places: Vec<Vec<usize>> = outcomes
+        .iter()
+        .map(|outcome| outcome.maps.iter().map(|sample| layouts.place(&sample.layout)).collect())
+        .collect();
+    let demands_of = |layout: &&Layout| {
         let map = HostMap { pages: &layout.pages, not_movable: &layout.not_movable, unplaced: layout.unplaced };
-        question.answer(map, layout.text_pages, seed)
+        question.demands(map, seed)
     };
-    let answers: Vec<Answer> = layouts.par_iter().map(answer).collect();
+    let (mut demands, mut texts) = (Distinct::default(), Distinct::default());
+    let of_layouts: Vec<[Demand; 2]> = layouts.items.par_iter().map(demands_of).collect();
+    let needs: Vec<([usize; 2], usize)> = of_layouts
+        .into_iter()
+        .zip(&layouts.items)
+        .map(|(both, layout)| (both.map(|demand| demands.place(demand)), texts.place(layout.text_pages)))
+        .collect();
+    let (estimates, text_walks): (Vec<_>, Vec<_>) = rayon::join(
+        || demands.items.par_iter().map(|demand| question.estimate(demand)).collect(),
+        || texts.items.par_iter().map(|text| question.text_walks_per_second(*text)).collect(),
+    );
+    let answers: Vec<Answer> = needs
+        .iter()
+        .map(|(both, text)| question.answer(both.map(|at| estimates[at]), text_walks[*text], texts.items[*text].1))
+        .collect();
     let of_outcome = |(outcome, places): (&Outcome, &Vec<usize>)| {
         let moments = outcome.maps.iter().zip(places);
         moments
@@ -69,6 +78,27 @@ pub(super) fn figures(question: &Question, seed: u64, outcomes: &[Outcome]) -> V
             .collect()
     };
     outcomes.iter().zip(&places).map(of_outcome).collect()
+}
+
+/// Things that differ, in the order in which they first came.
+struct Distinct<T> {
+    items: Vec<T>,
+}
+
+impl<T> Default for Distinct<T> {
+    fn default() -> Self {
+        Self { items: Vec::new() }
+    }
+}
+
+impl<T: PartialEq> Distinct<T> {
+    /// The place of an item, which joins if it is new. The latest are the likeliest.
+    fn place(&mut self, item: T) -> usize {
+        self.items.iter().rposition(|other| *other == item).unwrap_or_else(|| {
+            self.items.push(item);
+            self.items.len() - 1
+        })
+    }
 }
 
 /// Flushes of the whole TLB up to a moment, per second.

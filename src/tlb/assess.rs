@@ -3,7 +3,7 @@
 use super::access::{Access, Host};
 use super::cost::{Cost, CostModel};
 use super::cpu::{Cpu, Kind, Level};
-use super::estimate::{Estimate, estimate};
+use super::estimate::{Demand, Estimate, estimate};
 use super::leaves::{LeafMap, LeafMapBuilder};
 use super::text_pages::{TextUse, text_walks_per_second};
 use super::workload::{HostMap, Placement, Workload};
@@ -50,16 +50,21 @@ pub struct Answer {
 }
 
 impl Question {
-    /// Estimates what a host's pages cost; `text` is how many pages of which size hold BPF programs.
-    pub fn answer(&self, map: HostMap<'_>, text: (u64, PageSize), seed: u64) -> Answer {
+    /// What the workload asks of the TLBs on a host with its pages as they are, and if none of them were split.
+    pub fn demands(&self, map: HostMap<'_>, seed: u64) -> [Demand; 2] {
         let placement = Placement::on_host(self.workload.doc(), map, seed);
         let leaves = leaf_map(map);
         let size = |block: u64| leaves.size_at(Access::load(block << 21)).unwrap_or(PageSize::Size4K);
-        let now = estimate(&self.cpu, self.host, &placement.demand(size));
-        let whole = estimate(&self.cpu, self.host, &placement.demand(map.unsplit(self.largest_page)));
-        let rate = self.workload.doc().accesses_per_second as f64;
-        let cost = |estimate: &Estimate| self.cost.cost(&self.cpu, self.host, estimate, rate);
-        let (pages, size) = text;
+        [placement.demand(size), placement.demand(map.unsplit(self.largest_page))]
+    }
+
+    /// Misses per access for a demand.
+    pub fn estimate(&self, demand: &Demand) -> Estimate {
+        estimate(&self.cpu, self.host, demand)
+    }
+
+    /// Page walks of one CPU per second for BPF text, if so many pages of this size hold the programs that run.
+    pub fn text_walks_per_second(&self, (pages, size): (u64, PageSize)) -> f64 {
         let used = TextUse {
             entries_per_second: self.text_runs_per_second,
             pages: pages as f64,
@@ -67,14 +72,20 @@ impl Question {
             other_walks_per_second: OTHER_TEXT_WALKS_PER_SECOND,
             other_2m_share: OTHER_TEXT_2M_SHARE,
         };
-        let text_walks = text_walks_per_second(&self.cpu, self.host, &used);
+        text_walks_per_second(&self.cpu, self.host, &used)
+    }
+
+    /// What the misses cost, with the pages as they are and if none were split, and the walks for text pages of a size.
+    pub fn answer(&self, [now, whole]: [Estimate; 2], text_walks: f64, text_size: PageSize) -> Answer {
+        let rate = self.workload.doc().accesses_per_second as f64;
+        let cost = |estimate: &Estimate| self.cost.cost(&self.cpu, self.host, estimate, rate);
         Answer {
             estimate: now,
             cost: cost(&now),
             whole,
             whole_cost: cost(&whole),
             text_walks_per_second: text_walks,
-            text_walk_percent: 100.0 * text_walks * self.cost.walk_cycles(self.host, size) / self.cost.clock_hz,
+            text_walk_percent: 100.0 * text_walks * self.cost.walk_cycles(self.host, text_size) / self.cost.clock_hz,
         }
     }
 
@@ -129,7 +140,9 @@ mod tests {
         let first = (blocks(0, 1), PageSize::Size4K);
         let pages: Vec<_> = [first, large[0]].into_iter().chain(small).chain([large[1]]).collect();
         let map = HostMap { pages: &pages, not_movable: &not_movable, unplaced: 0 };
-        question.answer(map, (50, PageSize::Size4K), 1)
+        let text = (50, PageSize::Size4K);
+        let estimates = question.demands(map, 1).map(|demand| question.estimate(&demand));
+        question.answer(estimates, question.text_walks_per_second(text), text.1)
     }
 
     #[test]
