@@ -11,6 +11,8 @@ step cargo clippy --locked --all-targets -- -D warnings
 step cargo test --locked
 # The baselines in results/, as a user's CI holds them.
 step cargo run --locked --quiet -- check --quiet
+# The charts beside them.
+step scripts/plots.sh --check
 # Recorded kernels: what was reached must not be lost.
 step cargo run --locked --quiet -- validate --level mechanics
 step cargo run --locked --quiet -- validate --level placement

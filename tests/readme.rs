@@ -17,7 +17,7 @@ const UPDATE: &str = "FRAGSIM_UPDATE_GOLDEN";
 /// How the README starts the program.
 const PROGRAM: [&str; 2] = ["cargo run --release -- ", "fragsim "];
 /// Commands that are not run here, by how they begin: they build, measure or record, or are the tests themselves.
-const NOT_RUN: [&str; 9] = [
+const NOT_RUN: [&str; 10] = [
     ".ci/run",
     "cargo bench",
     "cargo run --release --example own_policy",
@@ -26,6 +26,7 @@ const NOT_RUN: [&str; 9] = [
     "perf script ",
     "scripts/bench.sh",
     "scripts/kernel-lab",
+    "scripts/plots.sh",
     "scripts/test.sh",
 ];
 /// Files that the commands expect, and what stands for them.

@@ -85,6 +85,7 @@ fn dump(browser: &Path, page: &Path, directory: &Path) -> String {
     command.args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1000,800"]);
     // No network, and nothing of the user's.
     command.args(["--host-resolver-rules=MAP * ~NOTFOUND", "--no-first-run", "--virtual-time-budget=2000"]);
+    command.args(["--disable-quic", "--disable-background-networking", "--disable-component-update", "--disable-sync"]);
     command.arg(format!("--user-data-dir={}", directory.join("profile").display())).env("HOME", directory);
     let output = command.arg("--dump-dom").arg(format!("file://{}", page.display())).output().expect("it starts");
     String::from_utf8_lossy(&output.stdout).into_owned()
