@@ -122,6 +122,9 @@ impl Kind {
             return fail("nothing was replayed");
         }
         match self {
+            Self::Splits | Self::Pages | Self::Text if !subject.has_series() => {
+                fail("the result holds no values over time (a baseline keeps none); run the scenario again")
+            }
             Self::Splits => Ok(splits::draw(subject)),
             Self::Pages => Ok(pages::draw(subject)),
             Self::Bars => Ok(bars::draw(subject)),
@@ -205,5 +208,20 @@ mod tests {
             "there is no `map` chart: the result holds no map of physical memory; run the scenario again"
         );
         assert_eq!(reason(Kind::Seeds), "there is no `seeds` chart: it takes several seeds");
+    }
+
+    #[test]
+    fn a_baseline_is_not_said_to_have_no_splits() {
+        let results = [two_runs().into_baseline()];
+        let subject = &Subject::gather(&results).unwrap()[0];
+        for kind in [Kind::Splits, Kind::Pages, Kind::Text] {
+            let reason = kind.draw(subject).unwrap_err().reason;
+            assert!(reason.contains("no values over time"), "{kind:?}: {reason}");
+        }
+        assert!(Kind::Bars.draw(subject).is_ok(), "the counters at the end are there");
+        let mut text = Vec::new();
+        terminal::splits(subject, terminal::Style { width: 80, colour: false }, &mut text).unwrap();
+        let text = String::from_utf8(text).unwrap();
+        assert!(text.contains("no values over time") && !text.contains("none"), "{text}");
     }
 }

@@ -140,6 +140,11 @@ impl<'a> Subject<'a> {
         self.stamp.resolved.pointer("/machine/memory").and_then(Value::as_str)
     }
 
+    /// Whether a run has samples over time; those of a baseline have none.
+    pub(super) fn has_series(&self) -> bool {
+        self.contenders.iter().flat_map(|contender| &contender.runs).any(|run| !run.series.is_empty())
+    }
+
     /// When the last sample was taken, in nanoseconds.
     pub(super) fn end(&self) -> f64 {
         let runs = self.contenders.iter().flat_map(|contender| &contender.runs);

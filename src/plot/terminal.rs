@@ -36,6 +36,9 @@ pub fn splits(subject: &Subject<'_>, style: Style, out: &mut dyn Write) -> io::R
     ];
     let seeds = if subject.seeds() > 1 { "; shown is the one in the middle" } else { "" };
     writeln!(out, "{}{seeds}", subject.setting())?;
+    if !subject.has_series() {
+        return writeln!(out, "\nThere are no values over time in the result; run the scenario again.");
+    }
     for (heading, value) in levels {
         let lines: Vec<(Vec<Option<u64>>, u64)> =
             subject.contenders.iter().map(|contender| over_time(subject, contender, value)).collect();
