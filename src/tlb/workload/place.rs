@@ -1,5 +1,7 @@
 //! Puts a workload's classes on the memory of a host.
 
+use std::cmp::Ordering;
+
 use super::contract::{Home, MemoryClass, Pattern, WorkloadDoc};
 use crate::rng::{Component, Stream};
 use crate::tlb::access::Access;
@@ -160,8 +162,20 @@ fn push_gib(demand: &mut Demand, mut gib: Vec<(u64, [f64; 3])>) {
     }
     if let (Some((first, _)), Some((last, _))) = (pages.first(), pages.last()) {
         demand.regions.push(Region::contiguous(((last - first + 1) * BLOCKS_PER_1G) as f64));
-        let group = |(_, rates)| PageGroup { region, size: PageSize::Size1G, pages: 1.0, rates };
-        demand.groups.extend(pages.into_iter().map(group));
+        // Most pages of a large host are used through one block of a class each: those that are used alike are a group.
+        let order = |one: &[f64; 3], other: &[f64; 3]| {
+            let kinds = one.iter().zip(other);
+            kinds.map(|(one, other)| one.total_cmp(other)).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+        };
+        let mut rates: Vec<[f64; 3]> = pages.into_iter().map(|(_, rates)| rates).collect();
+        rates.sort_by(order);
+        let group = |alike: &[[f64; 3]]| PageGroup {
+            region,
+            size: PageSize::Size1G,
+            pages: alike.len() as f64,
+            rates: alike[0],
+        };
+        demand.groups.extend(rates.chunk_by(|one, other| one == other).map(group));
     }
 }
 
