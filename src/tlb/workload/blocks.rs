@@ -2,8 +2,8 @@
 
 use rustc_hash::FxHashSet;
 
-use super::contract::{Home, MemoryClass, WorkloadDoc};
-use super::place::{BLOCK_SHIFT, BLOCKS_PER_1G, PlacedClass, Placement};
+use super::contract::{Home, WorkloadDoc};
+use super::place::{BLOCKS_PER_1G, PlacedClass, Placement, share_of};
 use crate::rng::{Component, Stream};
 use crate::units::{PAGES_PER_2M, PageSize, PfnRange};
 
@@ -144,7 +144,11 @@ impl Placement {
         let classes = workload.classes.iter().map(|class| {
             let order = Shuffled::new(blocks.count, &mut stream);
             let key = stream.bits();
-            let share = share_of(class, workload, [kernel.len() as u64, blocks.count - kernel.len() as u64]);
+            let available = match class.memory {
+                Home::Unmovable => kernel.len() as u64,
+                Home::Movable => blocks.count - kernel.len() as u64,
+            };
+            let share = share_of(class, workload, available);
             let chosen: Vec<u64> = match class.memory {
                 Home::Unmovable => {
                     let mut free: Vec<u64> = kernel.iter().copied().filter(|block| !taken.contains(block)).collect();
@@ -165,18 +169,6 @@ impl Placement {
         });
         Self::of_classes(classes.collect())
     }
-}
-
-/// How many blocks a class gets, of so many that are not movable and that are.
-fn share_of(class: &MemoryClass, workload: &WorkloadDoc, available: [u64; 2]) -> u64 {
-    let wanted = |class: &MemoryClass| class.working_set.get().div_ceil(1 << BLOCK_SHIFT).max(1);
-    let same = workload.classes.iter().filter(|other| other.memory == class.memory);
-    let total: u64 = same.map(wanted).fold(0, u64::saturating_add);
-    let available = available[usize::from(class.memory == Home::Movable)];
-    if total <= available {
-        return wanted(class);
-    }
-    (u128::from(wanted(class)) * u128::from(available) / u128::from(total)) as u64
 }
 
 #[cfg(test)]

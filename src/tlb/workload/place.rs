@@ -10,7 +10,7 @@ use crate::tlb::estimate::{Demand, PageGroup, RankClass, Region, Sweep, rank_cla
 use crate::units::PageSize;
 
 /// Bytes of a block.
-pub(super) const BLOCK_SHIFT: u32 = 21;
+const BLOCK_SHIFT: u32 = 21;
 /// Blocks in 1 GiB.
 pub(super) const BLOCKS_PER_1G: u64 = 512;
 
@@ -49,16 +49,9 @@ impl Placement {
         for home in [Home::Unmovable, Home::Movable] {
             let mut free: Vec<u64> = blocks.iter().filter(|(_, of)| *of == home).map(|(block, _)| *block).collect();
             stream.shuffle(&mut free);
-            let wanted = |class: &MemoryClass| class.working_set.get().div_ceil(1 << BLOCK_SHIFT).max(1);
-            let here = || workload.classes.iter().enumerate().filter(|(_, class)| class.memory == home);
-            let total: u64 = here().map(|(_, class)| wanted(class)).sum();
             let available = free.len() as u64;
-            for (at, class) in here() {
-                let share = if total > available {
-                    (u128::from(wanted(class)) * u128::from(available) / u128::from(total)) as u64
-                } else {
-                    wanted(class)
-                };
+            for (at, class) in workload.classes.iter().enumerate().filter(|(_, class)| class.memory == home) {
+                let share = share_of(class, workload, available);
                 let rest = free.split_off((share as usize).min(free.len()));
                 classes[at] = Some(PlacedClass::new(class, std::mem::replace(&mut free, rest)));
             }
@@ -146,6 +139,17 @@ impl Placement {
         };
         self.classes.iter().map(of_class).collect()
     }
+}
+
+/// How many blocks a class gets, of so many in its home.
+pub(super) fn share_of(class: &MemoryClass, workload: &WorkloadDoc, available: u64) -> u64 {
+    let wanted = |class: &MemoryClass| class.working_set.get().div_ceil(1 << BLOCK_SHIFT).max(1);
+    let same = workload.classes.iter().filter(|other| other.memory == class.memory);
+    let total: u64 = same.map(wanted).fold(0, u64::saturating_add);
+    if total <= available {
+        return wanted(class);
+    }
+    (u128::from(wanted(class)) * u128::from(available) / u128::from(total)) as u64
 }
 
 /// Pages of 1G, each with all that is used in it by any class.
