@@ -71,7 +71,7 @@ fn replay_trace(c: &mut Criterion, name: &str, events: &[Event]) {
         seed: 1,
         run: 0,
     };
-    let observing = Observing { sampling: Sampling::Points(200), view: CounterView::Mapped };
+    let observing = Observing { sampling: Sampling::Points(200), layouts: 8, view: CounterView::Mapped };
     let mut group = c.benchmark_group(name);
     group.throughput(Throughput::Elements(events.len() as u64)).sample_size(10);
     for policy in Policy::ALL {

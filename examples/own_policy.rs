@@ -70,7 +70,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (names, contenders): (Vec<_>, Vec<_>) =
         kernels.into_iter().chain([own]).map(|(name, text)| (name, Contender { host: host.clone(), text })).unzip();
 
-    let observing = Observing { sampling: Sampling::Points(100), view: CounterView::Mapped };
+    let observing = Observing { sampling: Sampling::Points(100), layouts: 8, view: CounterView::Mapped };
     let outcomes = replay(contenders, &mut InMemory::new(trace()), observing, &|_| {})?;
     println!("{:<14} {:>14} {:>14} {:>18}", "allocator", "level2 splits", "level3 splits", "executable pages");
     for (name, outcome) in names.into_iter().zip(outcomes) {

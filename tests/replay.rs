@@ -36,7 +36,7 @@ fn run(layout: &MemoryLayout, hosts: &[(&str, Policy)], events: Vec<(u64, EventK
         },
         text: policy.build(PolicyOptions::default()),
     };
-    let observing = Observing { sampling: Sampling::Points(100), view: CounterView::Mapped };
+    let observing = Observing { sampling: Sampling::Points(100), layouts: 8, view: CounterView::Mapped };
     let contenders = hosts.iter().map(contender).collect();
     replay(contenders, &mut InMemory::new(trace(events)), observing, &|_| {}).unwrap()
 }

@@ -47,7 +47,7 @@ pub(super) fn figures(question: &Question, seed: u64, outcomes: &[Outcome]) -> V
     let mut layouts = Distinct::default();
     let places: Vec<Vec<usize>> = outcomes
         .iter()
-        .map(|outcome| outcome.maps.iter().map(|sample| layouts.place(&sample.layout)).collect())
+        .map(|outcome| outcome.layouts.iter().map(|sample| layouts.place(&sample.seen)).collect())
         .collect();
     let demands_of = |layout: &&Layout| {
         let map = HostMap { pages: &layout.pages, not_movable: &layout.not_movable, unplaced: layout.unplaced };
@@ -69,7 +69,7 @@ pub(super) fn figures(question: &Question, seed: u64, outcomes: &[Outcome]) -> V
         .map(|(both, text)| question.answer(both.map(|at| estimates[at]), text_walks[*text], texts.items[*text].1))
         .collect();
     let of_outcome = |(outcome, places): (&Outcome, &Vec<usize>)| {
-        let moments = outcome.maps.iter().zip(places);
+        let moments = outcome.layouts.iter().zip(places);
         moments
             .map(|(sample, place)| {
                 let per_second = flushes_per_second(outcome, sample.time);

@@ -133,8 +133,11 @@ impl Job<'_> {
         let hosts = self.allocators.iter().map(|run| self.contender(run, seed)).collect();
         let mut source = Source::open(scenario, seed)?;
         let total = source.total_hint();
-        let observing =
-            Observing { sampling: sampling(scenario.scenario.sampling), view: scenario.scenario.counters.into() };
+        let observing = Observing {
+            sampling: sampling(scenario.scenario.sampling),
+            layouts: scenario.scenario.tlb.samples,
+            view: scenario.scenario.counters.into(),
+        };
         // More threads than allocators would have nothing to do.
         let pool = ThreadPoolBuilder::new()
             .num_threads(threads.clamp(1, self.allocators.len()))

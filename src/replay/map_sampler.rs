@@ -1,6 +1,6 @@
 //! Maps of physical memory over time: few of them, for each takes more room and time than an observation.
 
-use crate::kernel::{Layout, MemoryMap};
+use crate::kernel::MemoryMap;
 use crate::units::SimTime;
 
 /// Maps that are kept between the first and the last one.
@@ -15,8 +15,6 @@ pub struct MapSample {
     pub time: SimTime,
     /// The map.
     pub map: MemoryMap,
-    /// What TLBs see.
-    pub layout: Layout,
 }
 
 /// Collects the start, the end, and some moments between them that lie evenly in the simulated time of the trace,
@@ -31,8 +29,8 @@ pub(super) struct MapSampler {
 
 impl MapSampler {
     /// A sampler that has seen the host before the first event.
-    pub(super) fn new(map: MemoryMap, layout: Layout) -> Self {
-        let maps = vec![MapSample { time: SimTime::ZERO, map, layout }];
+    pub(super) fn new(map: MemoryMap) -> Self {
+        let maps = vec![MapSample { time: SimTime::ZERO, map }];
         Self { interval: SHORTEST_NANOS, next: SHORTEST_NANOS, maps }
     }
 
@@ -42,8 +40,8 @@ impl MapSampler {
     }
 
     /// Keeps the map at `time`, for which a map is due.
-    pub(super) fn record(&mut self, time: SimTime, map: MemoryMap, layout: Layout) {
-        self.maps.push(MapSample { time, map, layout });
+    pub(super) fn record(&mut self, time: SimTime, map: MemoryMap) {
+        self.maps.push(MapSample { time, map });
         while self.maps.len() > 1 + MOST_MAPS {
             self.interval = self.interval.saturating_mul(2);
             let (interval, mut before) = (self.interval, 0);
@@ -59,9 +57,9 @@ impl MapSampler {
     }
 
     /// All maps, the final one as the last.
-    pub(super) fn finish(mut self, time: SimTime, map: MemoryMap, layout: Layout) -> Vec<MapSample> {
+    pub(super) fn finish(mut self, time: SimTime, map: MemoryMap) -> Vec<MapSample> {
         self.maps.pop_if(|last| last.time == time && time != SimTime::ZERO);
-        self.maps.push(MapSample { time, map, layout });
+        self.maps.push(MapSample { time, map });
         self.maps
     }
 }
@@ -69,22 +67,17 @@ impl MapSampler {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::units::PageSize;
-
-    fn no_layout() -> Layout {
-        Layout { pages: Vec::new(), not_movable: Vec::new(), unplaced: 0, text_pages: (0, PageSize::Size4K) }
-    }
 
     fn sample(times: impl Iterator<Item = u64>) -> Vec<u64> {
-        let mut sampler = MapSampler::new(MemoryMap::default(), no_layout());
+        let mut sampler = MapSampler::new(MemoryMap::default());
         let mut last = SimTime::ZERO;
         for time in times {
             last = SimTime::from_nanos(time);
             if sampler.is_due(last) {
-                sampler.record(last, MemoryMap::default(), no_layout());
+                sampler.record(last, MemoryMap::default());
             }
         }
-        sampler.finish(last, MemoryMap::default(), no_layout()).iter().map(|sample| sample.time.nanos()).collect()
+        sampler.finish(last, MemoryMap::default()).iter().map(|sample| sample.time.nanos()).collect()
     }
 
     #[test]

@@ -50,6 +50,8 @@ pub struct Contender<'a> {
 pub struct Observing {
     /// How often.
     pub sampling: Sampling,
+    /// At how many of these moments between start and end at most what TLBs see is kept, which takes more time and room.
+    pub layouts: u32,
     /// Which counters of the direct map.
     pub view: CounterView,
 }
@@ -67,7 +69,7 @@ pub fn replay(
 ) -> Result<Vec<Outcome>, ReplayError> {
     let mut worlds = Vec::with_capacity(contenders.len());
     for Contender { host, text } in contenders {
-        worlds.push(World::new(Kernel::boot(&host, text)?, observing.sampling, observing.view));
+        worlds.push(World::new(Kernel::boot(&host, text)?, observing));
     }
     let (mut current, mut next) = (Vec::new(), Vec::new());
     let mut events = trace.next_batch(&mut current, BATCH_EVENTS)? as u64;

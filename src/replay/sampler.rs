@@ -14,11 +14,11 @@ pub enum Sampling {
 
 /// A host at one moment: after everything that happened up to `time`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sample {
+pub struct Sample<T = Observation> {
     /// The moment.
     pub time: SimTime,
-    /// The host.
-    pub seen: Observation,
+    /// What was seen of the host.
+    pub seen: T,
 }
 
 /// Samples that are kept at most, start and end not counted: a few MB of result for each allocator.
@@ -29,23 +29,34 @@ const MOST_SAMPLES: usize = 20_000;
 /// With [`Sampling::Points`] the interval starts at a nanosecond and doubles whenever there are too many samples, so that
 /// neither the trace's length nor its number of events must be known beforehand.
 #[derive(Debug)]
-pub(super) struct Sampler {
+pub(super) struct Sampler<T = Observation> {
     interval: u64,
-    /// Samples above which the interval doubles.
+    /// Samples above which the interval doubles, with the start but not the end.
     limit: usize,
     /// End of the interval at hand.
     end: u64,
-    samples: Vec<Sample>,
+    samples: Vec<Sample<T>>,
 }
 
-impl Sampler {
+impl<T> Sampler<T> {
     /// A sampler that has seen the host before the first event.
-    pub(super) fn new(sampling: Sampling, start: Observation) -> Self {
+    pub(super) fn new(sampling: Sampling, start: T) -> Self {
+        Self::with_most(sampling, usize::MAX, start)
+    }
+
+    /// A sampler that keeps no more than `most` samples between start and end.
+    ///
+    /// Its moments are among those that a sampler without such a limit keeps of the same trace: its interval is that
+    /// sampler's, doubled more often.
+    pub(super) fn with_most(sampling: Sampling, most: usize, start: T) -> Self {
         let (interval, limit) = match sampling {
             Sampling::Points(points) => (1, 2 * points.max(1) as usize),
             Sampling::Every(interval) => (interval.nanos().max(1), MOST_SAMPLES),
         };
-        Self { interval, limit, end: 0, samples: vec![Sample { time: SimTime::ZERO, seen: start }] }
+        // Nothing is ever due at the end of time.
+        let end = if most == 0 { u64::MAX } else { 0 };
+        let limit = limit.min(most.saturating_add(1));
+        Self { interval, limit, end, samples: vec![Sample { time: SimTime::ZERO, seen: start }] }
     }
 
     /// Whether an event at this time starts a new interval, so that the state before it is to be kept.
@@ -55,7 +66,7 @@ impl Sampler {
     }
 
     /// Keeps the state at `last`, the time of the latest event, and starts the interval of the event at `next`.
-    pub(super) fn record(&mut self, last: SimTime, seen: Observation, next: SimTime) {
+    pub(super) fn record(&mut self, last: SimTime, seen: T, next: SimTime) {
         if self.end > 0 {
             self.samples.push(Sample { time: last, seen });
             self.thin();
@@ -64,16 +75,16 @@ impl Sampler {
     }
 
     fn thin(&mut self) {
-        while self.samples.len() > self.limit {
+        while self.samples.len() > self.limit && self.interval < u64::MAX {
             self.interval = self.interval.saturating_mul(2);
             let interval = self.interval;
             // Of the samples in one interval the last one stays; the start stays in any case.
             let mut kept = 0;
             for at in 1..self.samples.len() {
-                let same = |next: &Sample| self.samples[at].time.nanos() / interval == next.time.nanos() / interval;
+                let same = |next: &Sample<T>| self.samples[at].time.nanos() / interval == next.time.nanos() / interval;
                 if !self.samples.get(at + 1).is_some_and(same) {
                     kept += 1;
-                    self.samples[kept] = self.samples[at];
+                    self.samples.swap(kept, at);
                 }
             }
             self.samples.truncate(kept + 1);
@@ -81,7 +92,7 @@ impl Sampler {
     }
 
     /// All samples, with the final state as the last one.
-    pub(super) fn finish(mut self, time: SimTime, seen: Observation) -> Vec<Sample> {
+    pub(super) fn finish(mut self, time: SimTime, seen: T) -> Vec<Sample<T>> {
         self.samples.push(Sample { time, seen });
         self.samples
     }
@@ -155,7 +166,40 @@ mod tests {
     }
 
     #[test]
+    fn a_sampler_of_fewer_moments_keeps_some_of_the_same() {
+        let every = Sampling::Every(SimDuration::from_nanos(70));
+        for (sampling, events) in [(Sampling::Points(100), 30_000_u64), (Sampling::Points(3), 500), (every, 9_000)] {
+            let times = |most: usize| -> Vec<u64> {
+                let mut sampler = Sampler::with_most(sampling, most, ());
+                let mut last = SimTime::ZERO;
+                // Some events come together, others after a pause.
+                for time in (1..=events).map(|number| SimTime::from_nanos(number * number / 7 * 3)) {
+                    if sampler.is_due(time) {
+                        sampler.record(last, (), time);
+                    }
+                    last = time;
+                }
+                sampler.finish(last, ()).iter().map(|sample| sample.time.nanos()).collect()
+            };
+            let all = times(usize::MAX);
+            for most in [0, 1, 2, 7, 8, 50, 100_000] {
+                let some = times(most);
+                assert!(some.iter().all(|time| all.contains(time)), "{most}: {some:?} of {all:?}");
+                let between = some.len() - 2;
+                let wanted = most.min(all.len() - 2);
+                assert!(between <= wanted && between >= wanted.min(1) && 4 * between >= wanted, "{most}: {some:?}");
+                assert_eq!((some[0], some.last()), (0, all.last()));
+            }
+        }
+    }
+
+    #[test]
     fn the_end_of_time_is_a_time() {
         assert_eq!(samples(Sampling::Points(2), &[0, u64::MAX]).last(), Some(&(u64::MAX, 2)));
+        let mut sampler = Sampler::with_most(Sampling::Points(2), 1, ());
+        for time in [5, 7, u64::MAX, u64::MAX].map(SimTime::from_nanos) {
+            sampler.record(time, (), time);
+        }
+        assert!(sampler.finish(SimTime::from_nanos(u64::MAX), ()).len() <= 5);
     }
 }

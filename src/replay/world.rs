@@ -1,10 +1,11 @@
 //! One text allocator's own copy of the host, and what happens to it.
 
+use super::Observing;
 use super::map_sampler::{MapSample, MapSampler};
 use super::queue::Queue;
-use super::sampler::{Sample, Sampler, Sampling};
+use super::sampler::{Sample, Sampler};
 use crate::direct_map::CounterView;
-use crate::kernel::{Deferred, Kernel, Observation};
+use crate::kernel::{Deferred, Kernel, Layout, Observation};
 use crate::text_alloc::{NoText, TextUsage};
 use crate::trace::{Event, EventKind};
 use crate::units::SimTime;
@@ -60,6 +61,8 @@ pub struct Outcome {
     pub samples: Vec<Sample>,
     /// Physical memory at the start, at some moments, and at the end.
     pub maps: Vec<MapSample>,
+    /// What TLBs see of the host at the start, at some of the samples' moments, and at the end.
+    pub layouts: Vec<Sample<Layout>>,
     /// Largest values.
     pub peaks: Peaks,
     /// Programs loaded in all.
@@ -80,6 +83,7 @@ pub(super) struct World {
     deferred: Queue<Deferred>,
     sampler: Sampler,
     maps: MapSampler,
+    layouts: Sampler<Layout>,
     start: Observation,
     peaks: Peaks,
     events: u64,
@@ -90,10 +94,11 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new(kernel: Kernel, sampling: Sampling, view: CounterView) -> Self {
+    pub(super) fn new(kernel: Kernel, Observing { sampling, layouts, view }: Observing) -> Self {
         let start = kernel.observe(view);
         Self {
-            maps: MapSampler::new(kernel.memory_map(MOST_MAP_CELLS), kernel.layout()),
+            maps: MapSampler::new(kernel.memory_map(MOST_MAP_CELLS)),
+            layouts: Sampler::with_most(sampling, layouts as usize, kernel.layout()),
             kernel,
             view,
             deferred: Queue::default(),
@@ -151,7 +156,11 @@ impl World {
             self.sampler.record(self.now, self.kernel.observe(self.view), time);
             // Maps are far fewer than samples, so that only a moment of a sample can be that of a map.
             if self.maps.is_due(self.now) {
-                self.maps.record(self.now, self.kernel.memory_map(MOST_MAP_CELLS), self.kernel.layout());
+                self.maps.record(self.now, self.kernel.memory_map(MOST_MAP_CELLS));
+            }
+            // So are layouts, whose sampler has the same moments or fewer.
+            if self.layouts.is_due(time) {
+                self.layouts.record(self.now, self.kernel.layout(), time);
             }
         }
         self.now = time;
@@ -199,7 +208,8 @@ impl World {
             start: self.start,
             finish,
             samples: self.sampler.finish(self.now, finish),
-            maps: self.maps.finish(self.now, self.kernel.memory_map(MOST_MAP_CELLS), self.kernel.layout()),
+            maps: self.maps.finish(self.now, self.kernel.memory_map(MOST_MAP_CELLS)),
+            layouts: self.layouts.finish(self.now, self.kernel.layout()),
             peaks: self.peaks,
             programs_loaded: self.loaded,
             programs_unloaded: self.unloaded,

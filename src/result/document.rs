@@ -73,7 +73,7 @@ pub struct Run {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "TlbFigures")]
     pub tlb: Option<TlbFigures>,
-    /// The same at the moments of `memory_map`, the start first; baselines do without.
+    /// The same at the start, at up to `tlb.samples` of the moments of `series`, and at the end; baselines do without.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tlb_series: Vec<TlbFigures>,
     /// Samples in the order of time; the first is the start, the last the end. Baselines have none.

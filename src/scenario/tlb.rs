@@ -10,6 +10,9 @@ use crate::json::{Complaint, JsonPath};
 use crate::tlb::{CostModel, Cpu, CpuDoc, Host, Question, Tables, Workload, WorkloadDoc};
 use crate::units::PageSize;
 
+/// Most moments with TLB figures; a series has no more samples.
+const MAX_SAMPLES: u32 = 20_000;
+
 /// The core, the workload and the assumptions behind the TLB figures of a result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -30,6 +33,10 @@ pub struct Tlb {
     /// How often a CPU enters a page of BPF text, per second; loaded programs run alike. Default: 1650, with which one
     /// 2 MiB page gives the 300 walks per second that were measured on a web server (Song Liu, July 2022).
     pub text_runs_per_second: u64,
+    /// For how many of the moments of a result's `series` there are TLB figures at most, apart from its start and end: from
+    /// 0 to 20000. They lie evenly over the simulated time of the trace. Each takes some milliseconds on a large host, for
+    /// each allocator, and a kilobyte of result. Default: 8.
+    pub samples: u32,
 }
 
 impl Default for Tlb {
@@ -41,6 +48,7 @@ impl Default for Tlb {
             page_tables: PageTables::NearCache,
             exposed_share: CostModel::default().exposed,
             text_runs_per_second: 1650,
+            samples: 8,
         }
     }
 }
@@ -134,7 +142,13 @@ impl Tlb {
             let complaint = Complaint::new("the exposed shares are not three ascending numbers from 0 to 1");
             Err(named("exposed_share", complaint.help("write least, likely and most, such as [0.05, 0.33, 1.0]")))
         };
-        match (cpu, workload, exposed) {
+        let samples = if self.samples <= MAX_SAMPLES {
+            Ok(())
+        } else {
+            let complaint = Complaint::new(format!("{} is more than {MAX_SAMPLES} samples", self.samples));
+            Err(named("samples", complaint.help("no series has more; write 8 if a few will do")))
+        };
+        match (cpu, workload, exposed.and(samples)) {
             (Ok(cpu), Ok(workload), Ok(())) => Ok(Question {
                 cpu,
                 workload,

@@ -40,6 +40,25 @@ fn results_say_what_splits_cost_and_what_that_rests_on() {
 }
 
 #[test]
+fn the_moments_of_the_figures_are_those_of_the_series() {
+    let place = Place::new();
+    place.write("s.json", format!("{{{TRACE}, \"sampling\": {{\"points\": 40}}}}"));
+    let times = |result: &Value, series: &str| -> Vec<u64> {
+        let moments = result["runs"][0][series].as_array().unwrap().iter();
+        moments.map(|one| one["time_ns"].as_u64().unwrap()).collect()
+    };
+    for (samples, between) in [("0", 0..=0), ("8", 4..=8), ("20000", 40..=80)] {
+        let found = result(&place, &["--set", &format!("tlb.samples={samples}")]);
+        let (all, some) = (times(&found, "series"), times(&found, "tlb_series"));
+        assert!(between.contains(&(some.len() - 2)), "{samples}: {some:?}");
+        assert!(some.iter().all(|time| all.contains(time)), "{samples}: {some:?} of {all:?}");
+        assert_eq!((some[0], some.last()), (0, all.last()));
+        assert!(samples != "20000" || all == some);
+        assert_eq!(found["runs"][0]["tlb"], *found["runs"][0]["tlb_series"].as_array().unwrap().last().unwrap());
+    }
+}
+
+#[test]
 fn core_workload_and_platform_can_be_chosen() {
     let place = Place::new();
     let workload = r#"{"name": "mine", "accesses_per_second": 1000000, "classes": [{"name": "slab",
@@ -64,6 +83,8 @@ fn wrong_choices_are_named_with_their_place() {
         (r#"{"cpu": 4}"#, &["tlb.cpu"]),
         (r#"{"exposed_share": [0.5, 0.1, 1.0]}"#, &["tlb.exposed_share", "three ascending numbers from 0 to 1"]),
         (r#"{"host": {"guest": "3KiB"}}"#, &["tlb.host"]),
+        (r#"{"samples": 20001}"#, &["tlb.samples", "20001 is more than 20000 samples", "no series has more"]),
+        (r#"{"samples": -1}"#, &["tlb.samples"]),
         (
             r#"{"workload": {"name": "x", "accesses_per_second": 1, "classes": [{"name": "a", "memory": "movable",
                 "share_percent": 60, "working_set": "1GiB", "pattern": {"uniform": {}}}]}}"#,
