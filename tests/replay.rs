@@ -83,6 +83,31 @@ fn a_host_without_memory_stops_and_the_others_go_on() {
 }
 
 #[test]
+fn addresses_for_text_run_out_before_memory_does() {
+    // 257 pages and a guard page each: 1000 such images fill 1008 MiB.
+    let events = |interpreted: bool| {
+        let program = |id| match load(id, 1 << 20) {
+            EventKind::Load(load) => EventKind::Load(Load { jited: !interpreted, insns: 131_000, ..load }),
+            other => other,
+        };
+        (0..1010).map(|id| (id, program(id))).collect::<Vec<_>>()
+    };
+    let hosts = [("5.10", Policy::PerProg), ("7.3", Policy::ExecmemRox)];
+    let end = |outcome: &Outcome| match &outcome.end {
+        End::Completed => None,
+        End::OutOfMemory { event, cause, .. } => Some((*event, cause.to_string())),
+    };
+    let ends: Vec<_> = run(&q35(8), &hosts, events(false)).iter().map(end).collect();
+    let (event, cause) = ends[0].as_ref().expect("per-prog fills the range");
+    assert_eq!(*event, 1008 * 256 / 258 + 1);
+    assert!(cause.starts_with("no room for 257 more page(s) in the 1008MiB of addresses"), "{cause}");
+    // Packs of 2 MiB entries are 4 MiB apart, and of two such images only one fits.
+    assert_eq!(ends[1].as_ref().map(|(event, _)| *event), Some(252 + 1));
+    // Interpreted programs lie elsewhere.
+    assert!(run(&q35(8), &hosts[..1], events(true)).iter().all(|outcome| outcome.end == End::Completed));
+}
+
+#[test]
 fn packs_have_a_2m_block_for_each_node() {
     let layout = MemoryLayout::server(Bytes::new(16 << 30), 4).unwrap();
     let hosts = [("6.1", Policy::Pack2m), ("7.2", Policy::PackContig), ("7.3", Policy::ExecmemRox)];

@@ -101,7 +101,10 @@ fn not_opened(path: &Path, name: &str, error: &io::Error) -> Diagnostic {
         return diagnostic;
     }
     let wanted = path.file_name().unwrap_or_default().to_string_lossy();
-    let names = names_in(path.parent().unwrap_or(Path::new("")));
+    let stem = |name: &str| Path::new(name).file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let mut names = names_in(path.parent().unwrap_or(Path::new("")));
+    // Names that have little more in common than their ending are no help.
+    names.retain(|name| did_you_mean(&stem(&wanted), [stem(name).as_str()]).is_some());
     match did_you_mean(&wanted, names.iter().map(String::as_str)) {
         Some(near) => diagnostic.help(format!("did you mean `{}`?", path.with_file_name(near).display())),
         None => diagnostic,
@@ -194,6 +197,10 @@ mod tests {
         let missing = read_text(&directory.path().join("runqslowr.json"), "a scenario", LIMIT).unwrap_err();
         assert!(missing.message.ends_with("no such file or directory"), "{missing}");
         assert!(missing.help.unwrap().ends_with("runqslower.json`?"));
+        std::fs::write(directory.path().join("a.json"), "{}").unwrap();
+        let other = read_text(&directory.path().join("x.json"), "a scenario", LIMIT).unwrap_err();
+        assert_eq!(other.help, None, "the same ending is not enough");
+        std::fs::remove_file(directory.path().join("a.json")).unwrap();
         let instead = read_text(directory.path(), "a scenario", LIMIT).unwrap_err();
         assert!(instead.message.ends_with("is a directory, not a scenario"), "{instead}");
         assert!(instead.help.unwrap().ends_with("runqslower.json`"));

@@ -45,14 +45,20 @@ impl Given {
     pub(super) fn take(&mut self, request: AreaRequest) -> Result<Area, NoText> {
         let Some(at) = self.waiting.iter().position(|area| area.pages == request.pages) else {
             self.refused.push(request);
-            return Err(NoText { pages: request.pages, order: Order::ZERO, free_pages: 0 });
+            return Err(NoText::Frames { pages: request.pages, order: Order::ZERO, free_pages: 0 });
         };
         let area = self.waiting.remove(at);
         self.opened.push(area.name);
         let large = area.large && request.backing == Backing::Huge;
         let (mapping, piece) = if large { (Mapping::Huge, PAGES_PER_2M) } else { (Mapping::Single, u64::MAX) };
         let pieces: Vec<PfnRange> = area.frames.iter().flat_map(|run| cut(*run, piece)).collect();
-        Ok(Area { frames: Frames::many(&pieces), mapping, reset_on_free: request.reset_on_free, table: None })
+        Ok(Area {
+            frames: Frames::many(&pieces),
+            mapping,
+            reset_on_free: request.reset_on_free,
+            ordinary: false,
+            table: None,
+        })
     }
 
     /// Remembers a call, and what maps its frames unless that is known.

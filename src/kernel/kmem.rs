@@ -34,7 +34,7 @@ impl Machine {
             match request(&mut self.memory) {
                 Ok(granted) => return Ok(granted),
                 Err(_) if self.users.drop_page_cache(&mut self.memory, pages) => {}
-                Err(error) => return Err(NoText { pages, order: error.order, free_pages: error.free_pages }),
+                Err(error) => return Err(NoText::Frames { pages, order: error.order, free_pages: error.free_pages }),
             }
         }
     }

@@ -49,6 +49,8 @@ pub(super) struct Area {
     pub(super) frames: Frames,
     pub(super) mapping: Mapping,
     pub(super) reset_on_free: bool,
+    /// Whether it lies outside of the range of modules and images.
+    pub(super) ordinary: bool,
     /// Pages of its table of page pointers, if it is a large area.
     pub(super) table: Option<Box<[PfnRange]>>,
 }
@@ -146,9 +148,16 @@ impl Machine {
         large.flat_map(|area| area.frames.runs()).map(|run| run.pages() / PAGES_PER_2M).sum()
     }
 
+    /// Opens an area that is not for code, such as an interpreted program (`bpf_prog_alloc`), with a reset at its free.
+    pub(super) fn open_ordinary(&mut self, pages: u64) -> Result<AreaId, NoText> {
+        let request = AreaRequest { pages, backing: Backing::Vmalloc, reset_on_free: true };
+        self.open_pages(request, true, Self::area_pages)
+    }
+
     fn open_pages(
         &mut self,
         request: AreaRequest,
+        ordinary: bool,
         take: impl FnOnce(&mut Self, u64, &mut Vec<PfnRange>) -> Result<(), NoText>,
     ) -> Result<AreaId, NoText> {
         let table = self.table_of(request.pages)?;
@@ -166,10 +175,17 @@ impl Machine {
             }
             frames
         };
-        for _ in 0..self.text.map(request.pages) {
+        let range = if ordinary { &mut self.ordinary } else { &mut self.text };
+        for _ in 0..range.map(request.pages) {
             self.page()?;
         }
-        Ok(self.insert(Area { frames, mapping: Mapping::Single, reset_on_free: request.reset_on_free, table }))
+        Ok(self.insert(Area {
+            frames,
+            mapping: Mapping::Single,
+            reset_on_free: request.reset_on_free,
+            ordinary,
+            table,
+        }))
     }
 
     /// Order-9 blocks only; if one is missing, the whole area is made of ordinary pages instead
@@ -187,10 +203,12 @@ impl Machine {
                 }
             }
         }
+        self.text.map_huge(request.pages);
         Ok(self.insert(Area {
             frames: Frames::many(&runs),
             mapping: Mapping::Huge,
             reset_on_free: request.reset_on_free,
+            ordinary: false,
             table,
         }))
     }
@@ -265,12 +283,19 @@ impl Machine {
         self.flushes.full += 1;
     }
 
+    fn unmap(&mut self, area: &Area) {
+        let pages = area.frames.runs().map(|run| run.pages()).sum();
+        match area.mapping {
+            _ if self.given.is_some() => {}
+            Mapping::Huge => self.text.unmap_huge(pages),
+            Mapping::Single if area.ordinary => self.ordinary.unmap(pages),
+            Mapping::Single => self.text.unmap(pages),
+        }
+    }
+
     fn give_back(&mut self, area: &Area, how: GiveBack) {
         if self.given.is_some() {
             return;
-        }
-        if area.mapping == Mapping::Single {
-            self.text.unmap(area.frames.runs().map(|run| run.pages()).sum());
         }
         for run in area.frames.runs() {
             match (how, area.mapping, self.release.frees) {
@@ -288,11 +313,12 @@ impl Areas for Machine {
             let area = given.take(request)?;
             return Ok(self.insert(area));
         }
+        self.text.room_for_text(request.pages, request.backing == Backing::Huge)?;
         match request.backing {
             Backing::Huge => self.open_huge(request),
-            Backing::Vmalloc => self.open_pages(request, Self::area_pages),
-            Backing::SinglePages => self.open_pages(request, Self::single_pages),
-            Backing::LargeOrdersFirst => self.open_pages(request, Self::large_pages_first),
+            Backing::Vmalloc => self.open_pages(request, false, Self::area_pages),
+            Backing::SinglePages => self.open_pages(request, false, Self::single_pages),
+            Backing::LargeOrdersFirst => self.open_pages(request, false, Self::large_pages_first),
         }
     }
 
@@ -304,6 +330,7 @@ impl Areas for Machine {
     fn close(&mut self, id: AreaId, how: GiveBack) {
         let area = self.areas[id.0 as usize].take().expect("an area is closed once");
         self.free_ids.push(id);
+        self.unmap(&area);
         if area.reset_on_free {
             self.reset(&area.frames);
         } else {

@@ -174,7 +174,7 @@ impl Kernel {
             EventKind::MemoryTake(take) => {
                 let Machine { users, memory, .. } = machine;
                 let no_text =
-                    |error: OutOfMemory| NoText { pages: take.pages, order: error.order, free_pages: error.free_pages };
+                    |OutOfMemory { order, free_pages, .. }| NoText::Frames { pages: take.pages, order, free_pages };
                 users.take(memory, take).map_err(no_text)?;
                 None
             }

@@ -2,9 +2,7 @@
 
 use super::companions::{Companions, ProgramPages, insns_of, program_pages};
 use super::machine::Machine;
-use crate::text_alloc::{
-    AreaId, AreaRequest, Areas, Backing, GiveBack, ImageBytes, NoText, Slot, TextAllocator, TextPerms,
-};
+use crate::text_alloc::{AreaId, Areas, GiveBack, ImageBytes, NoText, Slot, TextAllocator, TextPerms};
 use crate::trace::Load;
 use crate::units::PAGE_BYTES;
 
@@ -72,7 +70,7 @@ impl Program {
     fn interpreted(machine: &mut Machine, companions: &mut Companions, insns: u64) -> Result<Body, NoText> {
         companions.take_objects(machine)?;
         let pages = program_pages(insns);
-        let area = machine.open(AreaRequest { pages, backing: Backing::Vmalloc, reset_on_free: true })?;
+        let area = machine.open_ordinary(pages)?;
         machine.verify(insns)?;
         machine.protect(area, pages, TextPerms::ReadOnly);
         Ok(Body::Interpreted(area))

@@ -47,7 +47,7 @@ pub enum Trampolines {
     WritablePage,
     /// A page of its own, read-only and executable (6.1).
     RoxPage,
-    /// A piece of a pack (`arch_alloc_bpf_trampoline@6.12`).
+    /// A piece of a pack (`arch_alloc_bpf_trampoline`; series of October to December 2023, so from 6.8 by date).
     InPack,
 }
 
@@ -140,6 +140,9 @@ const IMAGE_V6_18: &[(u64, u64)] = &[(4096, 4240), (8704, 3133), (15_449, 1)];
 const IMAGE_V7_3: &[(u64, u64)] = &[(4096, 4464), (8704, 3432), (15_616, 1)];
 
 /// The eldest release described; each later one says only what it changed.
+///
+/// Where a release was not read, the nearest older one that was stands for it, apart from what is known to have come in
+/// between: BPF's memory itself, the rules of `set_memory_*`, per-CPU lists, memory of modules and of trampolines.
 const V5_10: Release = Release {
     name: "5.10",
     summary: "whole pages per image; /proc/vmstat has no split counters yet",
@@ -157,13 +160,18 @@ const V5_10: Release = Release {
     high_map_splits: 5,
     read_only_image: IMAGE_V5_10,
 };
-const V5_15: Release = Release {
-    name: "5.15",
+const V5_11: Release = Release { name: "5.11", ..V5_10 };
+const V5_12: Release = Release { name: "5.12", ..V5_10 };
+const V5_13: Release = Release {
+    name: "5.13",
     summary: "whole pages per image",
     pages: PageEra::V5_15,
     verifier: VerifierSizes { aux_bytes: 48, state_bytes: 8, passes: FlowPasses::CheckOnly },
     ..V5_10
 };
+const V5_14: Release = Release { name: "5.14", ..V5_13 };
+const V5_15: Release = Release { name: "5.15", ..V5_13 };
+const V5_16: Release = Release { name: "5.16", ..V5_15 };
 const V5_17: Release = Release { name: "5.17", ..V5_15 };
 const V5_18_RC1: Release = Release {
     name: "5.18-rc1",
@@ -192,23 +200,39 @@ const V6_0: Release = Release {
     ..V5_19
 };
 const V6_1: Release = Release { name: "6.1", ..V6_0 };
-const V6_6: Release = Release {
-    name: "6.6",
+const V6_2: Release = Release { name: "6.2", cpa: CpaEra::From6_2, ..V6_1 };
+const V6_3: Release = Release { name: "6.3", ..V6_2 };
+const V6_4: Release = Release {
+    name: "6.4",
     summary: "packs of 2 MiB made of single pages; modules in one area per type of memory",
-    cpa: CpaEra::From6_6,
     modules: Modules::PerType,
-    ..V6_1
+    ..V6_3
 };
+const V6_5: Release = Release { name: "6.5", ..V6_4 };
+const V6_6: Release = Release { name: "6.6", cpa: CpaEra::From6_6, ..V6_5 };
+const V6_7: Release = Release {
+    name: "6.7",
+    summary: "packs of 2 MiB made of single pages; per-CPU page lists that grow and shrink",
+    pages: PageEra::V6_12,
+    ..V6_6
+};
+const V6_8: Release = Release {
+    name: "6.8",
+    summary: "packs of 2 MiB made of single pages; trampolines inside packs",
+    trampolines: Trampolines::InPack,
+    ..V6_7
+};
+const V6_9: Release = Release { name: "6.9", ..V6_8 };
+const V6_10: Release = Release { name: "6.10", ..V6_8 };
+const V6_11: Release = Release { name: "6.11", ..V6_8 };
 const V6_12: Release = Release {
     name: "6.12",
-    summary: "packs of 2 MiB made of single pages; trampolines inside packs",
-    pages: PageEra::V6_12,
-    trampolines: Trampolines::InPack,
     read_only_image: IMAGE_V6_12,
     verifier: VerifierSizes { aux_bytes: 80, state_bytes: 8, passes: FlowPasses::CheckOnly },
     high_map_splits: 4,
-    ..V6_6
+    ..V6_11
 };
+const V6_13: Release = Release { name: "6.13", ..V6_12 };
 const V6_14: Release = Release { name: "6.14", ..V6_12 };
 const V6_15: Release = Release {
     name: "6.15",
@@ -221,10 +245,15 @@ const V6_15: Release = Release {
     ..V6_14
 };
 const V6_16: Release = Release { name: "6.16", ..V6_15 };
+const V6_17: Release = Release {
+    name: "6.17",
+    verifier: VerifierSizes { aux_bytes: 80, state_bytes: 16, passes: FlowPasses::Components },
+    ..V6_15
+};
 const V6_18: Release = Release {
     name: "6.18",
     verifier: VerifierSizes { aux_bytes: 88, state_bytes: 16, passes: FlowPasses::StackLiveness },
-    ..V6_15
+    ..V6_17
 };
 const V6_19: Release = Release {
     name: "6.19",
@@ -234,6 +263,7 @@ const V6_19: Release = Release {
     ..V6_18
 };
 const V7_0: Release = Release { name: "7.0", ..V6_19 };
+const V7_1: Release = Release { name: "7.1", ..V7_0 };
 const V7_2: Release = Release {
     name: "7.2",
     summary: "packs of single mappings over one 2 MiB block, freed in contiguous runs",
@@ -241,7 +271,7 @@ const V7_2: Release = Release {
     frees: Frees::ContiguousRuns,
     cache: CacheEra::V7_2,
     high_map_splits: 5,
-    ..V7_0
+    ..V7_1
 };
 const V7_3: Release = Release {
     name: "7.3",
@@ -252,11 +282,11 @@ const V7_3: Release = Release {
 };
 
 /// Every release, oldest first.
-static RELEASES: [Release; 18] = [
-    V5_10, V5_15, V5_17, V5_18_RC1, V5_18, V5_19, V6_0, V6_1, V6_6, V6_12, V6_14, V6_15, V6_16, V6_18, V6_19, V7_0,
+static RELEASES: [Release; 35] = [
+    V5_10, V5_11, V5_12, V5_13, V5_14, V5_15, V5_16, V5_17, V5_18_RC1, V5_18, V5_19, V6_0, V6_1, V6_2, V6_3, V6_4,
+    V6_5, V6_6, V6_7, V6_8, V6_9, V6_10, V6_11, V6_12, V6_13, V6_14, V6_15, V6_16, V6_17, V6_18, V6_19, V7_0, V7_1,
     V7_2, V7_3,
 ];
-
 impl Release {
     /// The release whose details every run uses unless the scenario names another.
     pub const DEFAULT: &'static str = "6.1";
@@ -289,6 +319,20 @@ mod tests {
         assert_eq!(names.len(), Release::all().len());
         assert!(Release::named(Release::DEFAULT).is_some());
         assert_eq!(Release::named("6"), None);
+    }
+
+    /// What `uname -r` of any release of these years begins with can be named.
+    #[test]
+    fn no_release_is_left_out() {
+        let minors = [(5, 10..=19), (6, 0..=19), (7, 0..=3)];
+        let wanted = minors.into_iter().flat_map(|(major, range)| range.map(move |minor| format!("{major}.{minor}")));
+        let names: Vec<&str> = release_names().filter(|name| *name != "5.18-rc1").collect();
+        assert_eq!(names, wanted.collect::<Vec<_>>());
+        for release in Release::all() {
+            let mut parts = release.name.split(['.', '-']).map(|part| part.parse().unwrap_or(0));
+            let (major, minor) = (parts.next().unwrap(), parts.next().unwrap());
+            assert_eq!(release.cpa, CpaEra::of_release(major, minor), "{}", release.name);
+        }
     }
 
     #[test]

@@ -57,20 +57,38 @@ pub enum TextPerms {
     Rw,
 }
 
-/// No memory for text, or for what comes along with it.
+/// No memory for text, or for what comes along with it: the kernel's `-ENOMEM`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "no {pages} page(s) of 4 KiB{} to be had above the watermarks that the kernel keeps back: {free_pages} are free, and \
-     no page cache is left to drop",
-    in_blocks(*order)
-)]
-pub struct NoText {
-    /// Base pages that were asked for.
-    pub pages: u64,
-    /// Order of the blocks that they were to come in.
-    pub order: Order,
-    /// Base pages that were free.
-    pub free_pages: u64,
+pub enum NoText {
+    /// No page frames.
+    #[error(
+        "no {pages} page(s) of 4 KiB{} to be had above the watermarks that the kernel keeps back: {free_pages} are free, \
+         and no page cache is left to drop",
+        in_blocks(*order)
+    )]
+    Frames {
+        /// Base pages that were asked for.
+        pages: u64,
+        /// Order of the blocks that they were to come in.
+        order: Order,
+        /// Base pages that were free.
+        free_pages: u64,
+    },
+    /// No addresses: the range that executable memory is mapped into is full.
+    #[error(
+        "no room for {pages} more page(s) in the {} of addresses where the kernel maps executable memory: {} are taken, \
+         guard pages and alignment included",
+        Bytes::new(range_pages * PAGE_BYTES),
+        Bytes::new(taken_pages * PAGE_BYTES)
+    )]
+    Addresses {
+        /// Base pages that were asked for.
+        pages: u64,
+        /// Base pages that are taken.
+        taken_pages: u64,
+        /// Base pages that the range has.
+        range_pages: u64,
+    },
 }
 
 /// What an error says about blocks that single pages cannot stand for.
@@ -86,7 +104,7 @@ pub trait Areas {
     /// Opens an area: writable, not executable.
     ///
     /// # Errors
-    /// [`NoText`] if there are not enough free pages.
+    /// [`NoText`] if there are not enough free pages or addresses.
     fn open(&mut self, request: AreaRequest) -> Result<AreaId, NoText>;
 
     /// Changes the permissions of the area's first `pages` pages; their alias in the direct map follows.
@@ -114,7 +132,7 @@ mod tests {
 
     #[test]
     fn the_order_is_named_where_it_matters() {
-        let message = |order| NoText { pages: 1024, order, free_pages: 90 }.to_string();
+        let message = |order| NoText::Frames { pages: 1024, order, free_pages: 90 }.to_string();
         assert!(message(Order::ZERO).starts_with("no 1024 page(s) of 4 KiB to be had"));
         assert!(
             message(Order::PAGEBLOCK).starts_with("no 1024 page(s) of 4 KiB in blocks of 2MiB (order 9) to be had")

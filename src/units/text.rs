@@ -19,7 +19,10 @@ pub enum ParseUnitError {
     /// The part before the unit is not a whole number.
     #[error("`{0}` is not a whole number with a unit; write for example {1}")]
     Number(String, &'static str),
-    /// The unit is missing or not known.
+    /// The unit is missing.
+    #[error("`{0}` has no unit; use B, KiB, MiB, GiB or TiB")]
+    NoSizeUnit(String),
+    /// The unit is not known.
     #[error("unknown unit `{0}` in `{1}`; use B, KiB, MiB, GiB or TiB")]
     SizeUnit(String, String),
     /// The quantity does not fit in 64 bits.
@@ -50,6 +53,9 @@ impl FromStr for Bytes {
             return Err(ParseUnitError::Number(text.to_owned(), "\"64GiB\""));
         }
         let unit = unit.trim_start();
+        if unit.is_empty() {
+            return Err(ParseUnitError::NoSizeUnit(text.to_owned()));
+        }
         let Some((_, shift)) = SIZE_UNITS.iter().find(|(name, _)| *name == unit) else {
             return Err(ParseUnitError::SizeUnit(unit.to_owned(), text.to_owned()));
         };
@@ -207,6 +213,7 @@ mod tests {
         let error = |text: &str| text.parse::<Bytes>().unwrap_err().to_string();
         assert!(error("64").contains("use B, KiB, MiB, GiB or TiB"));
         assert!(error("64GB").contains("unknown unit `GB`"));
+        assert_eq!(error("64"), "`64` has no unit; use B, KiB, MiB, GiB or TiB");
         assert!(error("-1GiB").contains("not a whole number"));
         assert!(error("99999999999TiB").contains("too large"));
         assert!(error("99999999999999999999999B").contains("too large"));
