@@ -3,10 +3,10 @@
 use rayon::prelude::*;
 
 use crate::kernel::Layout;
-use crate::replay::Outcome;
-use crate::result::{TlbAssumptions, TlbFigures};
-use crate::scenario::Scenario;
-use crate::tlb::{Answer, Demand, Estimate, Host, HostMap, Kind, Question};
+use crate::replay::{Outcome, Sample};
+use crate::result::{BesideEstimate, TlbAssumptions, TlbFigures};
+use crate::scenario::{Engine, Scenario, Tlb};
+use crate::tlb::{Answer, Demand, Estimate, Host, HostMap, Kind, Question, Simulated, Window};
 use crate::units::{PageSize, SimTime};
 
 /// What the workload's accesses are.
@@ -27,7 +27,11 @@ pub(super) fn assumptions(scenario: &Scenario, question: &Question) -> TlbAssump
         cpu: scenario.tlb.cpu_name().to_owned(),
         workload: scenario.tlb.workload_name().to_owned(),
         accesses_per_second: question.workload.doc().accesses_per_second,
-        engine: "estimate".to_owned(),
+        engine: match scenario.tlb.engine {
+            Engine::Estimate => "estimate".to_owned(),
+            Engine::Simulate => "simulate".to_owned(),
+        },
+        simulated_accesses: (scenario.tlb.engine == Engine::Simulate).then_some(scenario.tlb.simulated_accesses),
         host: match question.host {
             Host::Native => "native".to_owned(),
             Host::Pages(size) => format!("guest on pages of {size}"),
@@ -40,44 +44,70 @@ pub(super) fn assumptions(scenario: &Scenario, question: &Question) -> TlbAssump
 }
 
 /// The figures of each outcome at each moment at which the replay looked at its layout, in the order of time.
+pub(super) fn figures(question: &Question, tlb: &Tlb, seed: u64, outcomes: &[Outcome]) -> Vec<Vec<TlbFigures>> {
+    let (mut layouts, mut windows) = (Distinct::default(), Distinct::default());
+    let accesses_per_second = question.workload.doc().accesses_per_second as f64;
+    let mut moments: Vec<Vec<Moment>> = Vec::new();
+    for outcome in outcomes {
+        let moment = |(sample, layout): (&Sample<Layout>, usize)| {
+            let flushes_per_second = flushes_per_second(outcome, sample.time);
+            let flush_rate = flushes_per_second / accesses_per_second;
+            let window = windows.place((layout, Window { accesses: tlb.simulated_accesses, flush_rate }));
+            Moment { time_ns: sample.time.nanos(), layout, window, flushes_per_second }
+        };
+        let places: Vec<usize> = outcome.layouts.iter().map(|sample| layouts.place(&sample.seen)).collect();
+        moments.push(outcome.layouts.iter().zip(places).map(moment).collect());
+    }
+    let answers = estimated(question, seed, &layouts.items);
+    let of_all = |figures: &dyn Fn(&Moment) -> TlbFigures| {
+        moments.iter().map(|of_outcome| of_outcome.iter().map(figures).collect()).collect()
+    };
+    match tlb.engine {
+        Engine::Estimate => of_all(&|moment| figures_of(question, &answers[moment.layout], moment)),
+        Engine::Simulate => {
+            let simulate =
+                |(layout, window): &(usize, Window)| question.simulate(host_map(layouts.items[*layout]), seed, *window);
+            let simulated: Vec<Simulated> = windows.items.par_iter().map(simulate).collect();
+            of_all(&|moment| simulated_figures(question, &answers[moment.layout], &simulated[moment.window], moment))
+        }
+    }
+}
+
+/// A moment with figures.
+struct Moment {
+    time_ns: u64,
+    /// Which of the layouts that differ.
+    layout: usize,
+    /// Which of the layouts and windows that differ.
+    window: usize,
+    flushes_per_second: f64,
+}
+
+fn host_map(layout: &Layout) -> HostMap<'_> {
+    HostMap { pages: &layout.pages, not_movable: &layout.not_movable, unplaced: layout.unplaced }
+}
+
+/// What is estimated for each layout.
 ///
 /// Much is alike: allocators start on like hosts, most moments change little, and no workload uses every page. So each
-/// layout, each demand of one and each number of text pages is worked on once.
-pub(super) fn figures(question: &Question, seed: u64, outcomes: &[Outcome]) -> Vec<Vec<TlbFigures>> {
-    let mut layouts = Distinct::default();
-    let places: Vec<Vec<usize>> = outcomes
-        .iter()
-        .map(|outcome| outcome.layouts.iter().map(|sample| layouts.place(&sample.seen)).collect())
-        .collect();
-    let demands_of = |layout: &&Layout| {
-        let map = HostMap { pages: &layout.pages, not_movable: &layout.not_movable, unplaced: layout.unplaced };
-        question.demands(map, seed)
-    };
+/// demand of a layout and each number of text pages is worked on once.
+fn estimated(question: &Question, seed: u64, layouts: &[&Layout]) -> Vec<Answer> {
     let (mut demands, mut texts) = (Distinct::default(), Distinct::default());
-    let of_layouts: Vec<[Demand; 2]> = layouts.items.par_iter().map(demands_of).collect();
+    let of_layouts: Vec<[Demand; 2]> =
+        layouts.par_iter().map(|layout| question.demands(host_map(layout), seed)).collect();
     let needs: Vec<([usize; 2], usize)> = of_layouts
         .into_iter()
-        .zip(&layouts.items)
+        .zip(layouts)
         .map(|(both, layout)| (both.map(|demand| demands.place(demand)), texts.place(layout.text_pages)))
         .collect();
     let (estimates, text_walks): (Vec<_>, Vec<_>) = rayon::join(
         || demands.items.par_iter().map(|demand| question.estimate(demand)).collect(),
         || texts.items.par_iter().map(|text| question.text_walks_per_second(*text)).collect(),
     );
-    let answers: Vec<Answer> = needs
-        .iter()
-        .map(|(both, text)| question.answer(both.map(|at| estimates[at]), text_walks[*text], texts.items[*text].1))
-        .collect();
-    let of_outcome = |(outcome, places): (&Outcome, &Vec<usize>)| {
-        let moments = outcome.layouts.iter().zip(places);
-        moments
-            .map(|(sample, place)| {
-                let per_second = flushes_per_second(outcome, sample.time);
-                figures_of(question, &answers[*place], sample.time.nanos(), per_second)
-            })
-            .collect()
+    let answer = |(both, text): &([usize; 2], usize)| {
+        question.answer(both.map(|at| estimates[at]), text_walks[*text], texts.items[*text].1)
     };
-    outcomes.iter().zip(&places).map(of_outcome).collect()
+    needs.iter().map(answer).collect()
 }
 
 /// Things that differ, in the order in which they first came.
@@ -108,7 +138,29 @@ fn flushes_per_second(outcome: &Outcome, time: SimTime) -> f64 {
     if time == SimTime::ZERO { 0.0 } else { flushes as f64 * 1e9 / time.nanos() as f64 }
 }
 
-fn figures_of(question: &Question, answer: &Answer, time_ns: u64, flushes_per_second: f64) -> TlbFigures {
+/// Figures of what was simulated, with the estimate beside them.
+fn simulated_figures(question: &Question, estimated: &Answer, simulated: &Simulated, moment: &Moment) -> TlbFigures {
+    let Simulated { now, quiet, whole } = simulated;
+    let answer = Answer {
+        text_walks_per_second: estimated.text_walks_per_second,
+        text_walk_percent: estimated.text_walk_percent,
+        ..question.answer([*now, *whole], 0.0, PageSize::Size4K)
+    };
+    let rate = question.workload.doc().accesses_per_second as f64;
+    TlbFigures {
+        refill_walks_per_second: Some(six((now.total_walks() - quiet.total_walks()) * rate)),
+        beside_estimate: Some(BesideEstimate {
+            estimated_l1_misses_per_1000: six(1000.0 * estimated.estimate.total_first_level_misses()),
+            simulated_l1_misses_per_1000: six(1000.0 * quiet.total_first_level_misses()),
+            estimated_walks_per_1000: six(1000.0 * estimated.estimate.total_walks()),
+            simulated_walks_per_1000: six(1000.0 * quiet.total_walks()),
+            differs: estimated.estimate.is_off(quiet),
+        }),
+        ..figures_of(question, &answer, moment)
+    }
+}
+
+fn figures_of(question: &Question, answer: &Answer, moment: &Moment) -> TlbFigures {
     let misses = |estimate: &Estimate, size| {
         1000.0 * KINDS.iter().map(|kind| estimate.first_level_misses(*kind, size)).sum::<f64>()
     };
@@ -121,7 +173,7 @@ fn figures_of(question: &Question, answer: &Answer, time_ns: u64, flushes_per_se
     let extra = [0, 1, 2].map(|at| lost[at] - answer.whole_cost.lost_percent[at]);
     let rate = question.workload.doc().accesses_per_second as f64;
     TlbFigures {
-        time_ns,
+        time_ns: moment.time_ns,
         l1_misses_per_1000: six(l1_4k + l1_2m + l1_1g),
         l1_misses_4k_per_1000: six(l1_4k),
         l1_misses_2m_per_1000: six(l1_2m),
@@ -142,8 +194,10 @@ fn figures_of(question: &Question, answer: &Answer, time_ns: u64, flushes_per_se
         extra_lost_percent_most: six(extra[2]),
         text_walks_per_second: six(answer.text_walks_per_second),
         text_walk_percent: six(answer.text_walk_percent),
-        flushes_per_second: six(flushes_per_second),
-        refill_walks_per_second_most: six(flushes_per_second * question.walks_after_flush() as f64),
+        flushes_per_second: six(moment.flushes_per_second),
+        refill_walks_per_second_most: six(moment.flushes_per_second * question.walks_after_flush() as f64),
+        refill_walks_per_second: None,
+        beside_estimate: None,
     }
 }
 

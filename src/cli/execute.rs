@@ -146,7 +146,7 @@ impl Job<'_> {
         let outcomes = pool
             .install(|| replay(hosts, &mut source, observing, &|done| progress(done, total)))
             .map_err(|error| replay_error(error, scenario))?;
-        let figures = pool.install(|| assess::figures(&self.question, seed, &outcomes));
+        let figures = pool.install(|| assess::figures(&self.question, &scenario.scenario.tlb, seed, &outcomes));
         let run = |((run, outcome), figures): ((_, _), Vec<_>)| {
             let end = figures.last().copied();
             Run { tlb: end, tlb_series: figures, ..result_run(run, seed, outcome) }

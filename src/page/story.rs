@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::{add, escape};
 use crate::plot::{Contender, Subject};
-use crate::report::{tlb_basis, verdict};
-use crate::result::{Outcome, ResultDoc};
+use crate::report::{beside_estimate, tlb_basis, verdict};
+use crate::result::{Outcome, ResultDoc, Run};
 
 /// What was run, and the verdict.
 pub(super) fn beginning(html: &mut String, subject: &Subject<'_>) {
@@ -157,7 +157,11 @@ pub(super) fn end(html: &mut String, subject: &Subject<'_>) {
         html.push_str("<li>DirectMap counters are those of /proc/meminfo, with what the kernel counts twice.</li>\n");
     }
     if let Some(tlb) = subject.tlb {
-        add(html, format_args!("<li>{}</li>\n", escape(&tlb_basis(tlb))));
+        let name = |run: &Run| format!("{} with seed {}", run.allocator, run.seed);
+        let runs = subject.contenders.iter().flat_map(|contender| contender.runs.iter().copied());
+        for line in [Some(tlb_basis(tlb)), beside_estimate(runs.map(|run| (name(run), run)))].iter().flatten() {
+            add(html, format_args!("<li>{}</li>\n", escape(line)));
+        }
     }
     html.push_str("</ul>\n</section>\n<section>\n<h2>Stamp</h2>\n<dl>\n");
     let trace = match subject.stamp.trace_hash.as_str() {

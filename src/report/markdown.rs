@@ -24,14 +24,14 @@ impl Exporter for Markdown {
             writeln!(out, "| {} | {} |", cell(&run_name(result, run)), cells.join(" | "))?;
         }
         let walks = tlb::rows(result);
-        if let (Some(basis), false) = (&result.tlb, walks.is_empty()) {
+        if !walks.is_empty() {
             let titles: Vec<String> = tlb::TITLES.iter().map(|title| title.join(" ")).collect();
             writeln!(out, "\n| {} |\n|---|{}", titles.join(" | "), "--:|".repeat(titles.len() - 1))?;
             for row in walks {
                 let cells: Vec<String> = row.iter().map(|text| cell(text)).collect();
                 writeln!(out, "| {} |", cells.join(" | "))?;
             }
-            writeln!(out, "\n{}", tlb::basis(basis))?;
+            writeln!(out, "\n{}", tlb::lines(result).join("\n\n"))?;
         }
         writeln!(out)?;
         // An empty line between two lines keeps them apart in Markdown.

@@ -28,7 +28,7 @@ impl Exporter for Table {
             grid.write(out)?;
         }
         writeln!(out)?;
-        for line in LEGEND.map(str::to_owned).into_iter().chain(result.tlb.as_ref().map(tlb::basis)) {
+        for line in LEGEND.map(str::to_owned).into_iter().chain(tlb::lines(result)) {
             write_wrapped(out, &line, self.width)?;
         }
         writeln!(out)?;

@@ -2,7 +2,7 @@
 
 use super::number::text;
 use super::rows::run_name;
-use crate::result::{ResultDoc, Run, TlbAssumptions, TlbFigures};
+use crate::result::{BesideEstimate, ResultDoc, Run, TlbAssumptions, TlbFigures};
 
 /// What stands above the columns, word by word.
 pub(super) const TITLES: [&[&str]; 5] = [
@@ -40,12 +40,45 @@ fn short(value: f64) -> String {
 /// What the figures rest on, in a line.
 pub fn basis(tlb: &TlbAssumptions) -> String {
     let TlbAssumptions { cpu, workload, accesses_per_second, host, exposed_share: [least, likely, most], .. } = tlb;
+    let made = match tlb.simulated_accesses {
+        Some(accesses) => format!("simulated ({accesses} accesses with the replay's flushes in between)"),
+        None => "estimated".to_owned(),
+    };
     format!(
-        "TLB: estimated for one {cpu} core ({host}) and the assumed workload {workload} with {} million accesses to kernel \
+        "TLB: {made} for one {cpu} core ({host}) and the assumed workload {workload} with {} million accesses to kernel \
          memory a second, of whose walks a share of {likely} ({least} to {most}) shows; after the trace, against a direct \
          map without a split.",
         text(*accesses_per_second as f64 / 1e6)
     )
+}
+
+/// How far the estimate is from what was simulated, in a line, if anything was simulated.
+pub fn beside_estimate<'a>(runs: impl Iterator<Item = (String, &'a Run)>) -> Option<String> {
+    let of_run = |(name, run): (String, &Run)| Some((name, run.tlb?.beside_estimate?));
+    let runs: Vec<(String, BesideEstimate)> = runs.filter_map(of_run).collect();
+    let off = |(_, both): &&(String, BesideEstimate)| both.differs;
+    let far = |both: &BesideEstimate| (both.estimated_walks_per_1000 - both.simulated_walks_per_1000).abs();
+    let worst = runs.iter().filter(off).max_by(|one, other| far(&one.1).total_cmp(&far(&other.1)));
+    let Some((name, both)) = worst else {
+        return (!runs.is_empty()).then(|| "The estimate agrees: within 2 % or 2 misses per 1000 accesses.".to_owned());
+    };
+    let BesideEstimate { estimated_walks_per_1000, simulated_walks_per_1000, .. } = both;
+    Some(format!(
+        "The estimate is off by more than 2 % and 2 misses per 1000 accesses in {} of {} runs, most for {name}: {} walks per \
+         1000 accesses where {} were simulated; {} first-level misses where {} were.",
+        runs.iter().filter(off).count(),
+        runs.len(),
+        text(*estimated_walks_per_1000),
+        text(*simulated_walks_per_1000),
+        text(both.estimated_l1_misses_per_1000),
+        text(both.simulated_l1_misses_per_1000),
+    ))
+}
+
+/// What stands under the table, line by line.
+pub(super) fn lines(result: &ResultDoc) -> Vec<String> {
+    let beside = beside_estimate(result.runs.iter().map(|run| (run_name(result, run), run)));
+    result.tlb.iter().map(basis).chain(beside).collect()
 }
 
 #[cfg(test)]
@@ -60,6 +93,7 @@ mod tests {
             workload: "memcached".to_owned(),
             accesses_per_second: 60_000_000,
             engine: "estimate".to_owned(),
+            simulated_accesses: None,
             host: "native".to_owned(),
             walk_cycles: [30.0, 22.0, 15.0],
             exposed_share: [0.05, 0.33, 1.0],
@@ -94,5 +128,30 @@ mod tests {
                     .contains("one zen4 core (native) and the assumed workload memcached with 60 million")
             );
         }
+    }
+    #[test]
+    fn a_simulation_says_how_far_the_estimate_is_off() {
+        let mut result = two_runs();
+        result.tlb = Some(TlbAssumptions { simulated_accesses: Some(5000), ..assumptions() });
+        let both = |walks, differs| BesideEstimate {
+            estimated_walks_per_1000: walks,
+            simulated_walks_per_1000: 50.0,
+            differs,
+            ..BesideEstimate::default()
+        };
+        let mut said = |walks: [BesideEstimate; 2]| {
+            for (run, beside) in result.runs.iter_mut().zip(walks) {
+                run.tlb = Some(TlbFigures { beside_estimate: Some(beside), ..TlbFigures::default() });
+            }
+            lines(&result).join("\n")
+        };
+        let agreeing = said([both(50.0, false), both(50.9, false)]);
+        assert!(
+            agreeing.contains("simulated (5000 accesses") && agreeing.contains("The estimate agrees"),
+            "{agreeing}"
+        );
+        let one = said([both(50.0, false), both(53.5, true)]);
+        let words = "in 1 of 2 runs, most for pack-4k: 53.5 walks per 1000 accesses where 50 were simulated";
+        assert!(one.contains(words), "{one}");
     }
 }

@@ -55,7 +55,7 @@ const fn about(name: &'static str, unit: &'static str, better: Better, headline:
 }
 
 /// The metrics that are known here; comparisons show them in this order. A result of a newer fragsim may have more.
-pub const KNOWN: [About; 69] = {
+pub const KNOWN: [About; 70] = {
     use Better::{Fixed, Higher, Lower, Neither};
     [
         about("counters.direct_map_level2_splits", "pages", Lower, Some("level-2 splits")),
@@ -116,6 +116,7 @@ pub const KNOWN: [About; 69] = {
         about("tlb.text_walk_percent", "%", Lower, None),
         about("tlb.flushes_per_second", "flushes", Lower, None),
         about("tlb.refill_walks_per_second_most", "walks", Lower, None),
+        about("tlb.refill_walks_per_second", "walks", Lower, None),
         about("start.DirectMap4k", "kB", Fixed, None),
         about("start.DirectMap2M", "kB", Fixed, None),
         about("start.DirectMap1G", "kB", Fixed, None),
@@ -188,7 +189,10 @@ mod tests {
     #[test]
     fn every_number_of_a_run_is_known() {
         let mut run = two_runs().runs.remove(0);
-        run.tlb = Some(crate::result::TlbFigures::default());
+        run.tlb = Some(crate::result::TlbFigures {
+            refill_walks_per_second: Some(0.0),
+            ..crate::result::TlbFigures::default()
+        });
         for (name, ..) in counters::ALL {
             run.counters.set(name, 1);
             run.start.set(name, 1);

@@ -12,8 +12,12 @@ pub struct TlbAssumptions {
     pub workload: String,
     /// Accesses of one CPU to memory of the workload, per second.
     pub accesses_per_second: u64,
-    /// How the figures came about: `estimate`, by characteristic times.
+    /// How the figures came about: `estimate`, by characteristic times, or `simulate`, by looking up accesses one by one.
     pub engine: String,
+    /// With `simulate`: how many accesses were counted for each figure, after as many that filled the TLBs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "u64")]
+    pub simulated_accesses: Option<u64>,
     /// `native`, or the size of the pages under a guest.
     pub host: String,
     /// Cycles of a page walk for pages of 4 KiB, 2 MiB and 1 GiB.
@@ -26,7 +30,7 @@ pub struct TlbAssumptions {
     pub text_runs_per_second: u64,
 }
 
-/// Estimated TLB misses at one moment; six digits of each. A level-2 miss is a page walk.
+/// TLB misses at one moment; six digits of each. A level-2 miss is a page walk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TlbFigures {
     /// Nanoseconds since the start of the replay.
@@ -75,4 +79,28 @@ pub struct TlbFigures {
     pub flushes_per_second: f64,
     /// Page walks of one CPU per second with which the TLB fills again after them, at most.
     pub refill_walks_per_second_most: f64,
+    /// With the engine `simulate`: page walks of one CPU per second with which the TLB filled again after them, which all
+    /// other figures of walks contain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "f64")]
+    pub refill_walks_per_second: Option<f64>,
+    /// With the engine `simulate`: what the estimate says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "BesideEstimate")]
+    pub beside_estimate: Option<BesideEstimate>,
+}
+
+/// Both engines' misses for the same memory, without the refills after flushes, which the estimate leaves out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct BesideEstimate {
+    /// First-level misses per 1000 accesses as estimated.
+    pub estimated_l1_misses_per_1000: f64,
+    /// The same as simulated.
+    pub simulated_l1_misses_per_1000: f64,
+    /// Page walks per 1000 accesses as estimated.
+    pub estimated_walks_per_1000: f64,
+    /// The same as simulated.
+    pub simulated_walks_per_1000: f64,
+    /// Whether misses or walks differ by more than 2 % of what was simulated, and by more than 2 per 1000 accesses.
+    pub differs: bool,
 }

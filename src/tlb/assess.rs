@@ -103,7 +103,7 @@ impl Question {
     }
 }
 
-fn leaf_map(map: HostMap<'_>) -> LeafMap {
+pub(super) fn leaf_map(map: HostMap<'_>) -> LeafMap {
     let mut builder = LeafMapBuilder::new();
     for (range, size) in map.pages {
         let (start, bytes) = (range.start().get() * PAGE_BYTES, range.pages() * PAGE_BYTES);

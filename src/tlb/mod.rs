@@ -6,7 +6,7 @@
 //! - [`estimate()`] gets miss rates without accesses, out of how many pages are used how often.
 //! - [`Workload`] says which kernel memory is used, and [`Placement`] puts it on a host.
 //! - [`text_walks_per_second()`] does the same for BPF text.
-//! - [`Question`] asks all of that about a host whose page sizes are known.
+//! - [`Question`] asks all of that about a host whose page sizes are known, and either estimates or simulates.
 //! - [`CostModel`] turns misses into cycles and a share of time.
 
 mod access;
@@ -18,6 +18,7 @@ mod engine;
 mod estimate;
 mod leaf_text;
 mod leaves;
+mod simulate;
 mod text_pages;
 mod workload;
 
@@ -34,6 +35,7 @@ pub use engine::{Counts, Simulator, StructureCounts, Tally};
 pub use estimate::{Demand, Estimate, PageGroup, RankClass, Region, Sweep, estimate, rank_classes};
 pub use leaf_text::read_leaves;
 pub use leaves::{LeafMap, LeafMapBuilder, Overlap};
+pub use simulate::{Simulated, Window};
 pub use text_pages::{TextUse, text_walks_per_second};
 pub use workload::{
     Accesses, Home, HostMap, MemoryClass, Pattern, Placement, SCHEMA_VERSION as WORKLOAD_SCHEMA_VERSION, Workload,

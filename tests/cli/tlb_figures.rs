@@ -59,6 +59,43 @@ fn the_moments_of_the_figures_are_those_of_the_series() {
 }
 
 #[test]
+fn figures_can_be_simulated_instead_of_estimated() {
+    let place = Place::new();
+    place.write("s.json", format!("{{{TRACE}}}"));
+    let simulate = ["--set", "tlb.engine=simulate", "--set", "tlb.simulated_accesses=5000", "--set", "tlb.samples=2"];
+    let (found, estimated) = (result(&place, &simulate), result(&place, &[]));
+    assert_eq!((&found["tlb"]["engine"], &found["tlb"]["simulated_accesses"]), (&"simulate".into(), &5000.into()));
+    assert_eq!(estimated["tlb"]["engine"], "estimate");
+    assert!(
+        estimated["tlb"].get("simulated_accesses").is_none()
+            && estimated["runs"][0]["tlb"].get("beside_estimate").is_none()
+    );
+    for run in [0, 1] {
+        let (walks, beside) = (figure(&found, run, "walks_per_1000"), &found["runs"][run]["tlb"]["beside_estimate"]);
+        let of = |name: &str| beside[name].as_f64().unwrap();
+        assert!((of("estimated_walks_per_1000") - figure(&estimated, run, "walks_per_1000")).abs() < 1e-9);
+        let refills = 1000.0 * figure(&found, run, "refill_walks_per_second") / 30e6;
+        assert!((walks - of("simulated_walks_per_1000") - refills).abs() < 0.01, "{walks} {beside} {refills}");
+        // By chance 5000 accesses are off by no more than this, and so is the estimate.
+        assert!((walks - of("estimated_walks_per_1000")).abs() < 60.0, "{walks} {beside}");
+        // Other tools that flush cost nothing that the estimate has; BPF text has one figure only.
+        assert_eq!(figure(&found, run, "text_walks_per_second"), figure(&estimated, run, "text_walks_per_second"));
+        let most = figure(&found, run, "refill_walks_per_second_most");
+        assert!((0.0..=most + 1.0).contains(&figure(&found, run, "refill_walks_per_second")));
+    }
+    assert!(figure(&found, 0, "extra_walks_per_1000") > figure(&found, 1, "extra_walks_per_1000") + 1.0);
+    // The same accesses for all: before the trace, hosts differ by far less than two lists of accesses would.
+    let start = [0, 1].map(|run| found["runs"][run]["tlb_series"][0]["walks_per_1000"].as_f64().unwrap());
+    assert!((start[0] - start[1]).abs() < 1.0, "{start:?}");
+    let run = |more: &[&str]| place.run(&[&["run", "s.json"], &simulate[..], more].concat()).stdout;
+    assert!(run(&["--output", "-", "--threads", "2"]) == run(&["--output", "-", "--threads", "1"]));
+    assert!(run(&["--output", "-", "--seed", "2"]) != run(&["--output", "-"]));
+    let table = run(&[]).replace('\n', " ");
+    assert!(table.contains("TLB: simulated (5000 accesses with the replay's flushes in between) for one"), "{table}");
+    assert!(table.contains("The estimate is off by more than 2 %") || table.contains("The estimate agrees"), "{table}");
+}
+
+#[test]
 fn core_workload_and_platform_can_be_chosen() {
     let place = Place::new();
     let workload = r#"{"name": "mine", "accesses_per_second": 1000000, "classes": [{"name": "slab",
@@ -85,6 +122,13 @@ fn wrong_choices_are_named_with_their_place() {
         (r#"{"host": {"guest": "3KiB"}}"#, &["tlb.host"]),
         (r#"{"samples": 20001}"#, &["tlb.samples", "20001 is more than 20000 samples", "no series has more"]),
         (r#"{"samples": -1}"#, &["tlb.samples"]),
+        (r#"{"engine": "simulated"}"#, &["unknown name `simulated`", "tlb.engine", "did you mean `simulate`?"]),
+        (r#"{"engine": "exact"}"#, &["unknown name `exact`", "tlb.engine", "estimate", "simulate"]),
+        (r#"{"engine": 1}"#, &["tlb.engine"]),
+        (
+            r#"{"engine": "simulate", "simulated_accesses": 7}"#,
+            &["7 accesses cannot be simulated", "tlb.simulated_accesses", "write from 1000 to 1000000000"],
+        ),
         (
             r#"{"workload": {"name": "x", "accesses_per_second": 1, "classes": [{"name": "a", "memory": "movable",
                 "share_percent": 60, "working_set": "1GiB", "pattern": {"uniform": {}}}]}}"#,

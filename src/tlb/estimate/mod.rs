@@ -6,6 +6,7 @@
 //! a page comes there again no sooner than the first level has lost it (compare Martina, Garetto and Leonardi, 2014).
 //! Tree-PLRU and (MRU+1)%3 PLRU4 are taken for LRU, levels that are linked otherwise than Intel's for independent ones.
 
+mod counted;
 mod demand;
 mod flow;
 mod levels;

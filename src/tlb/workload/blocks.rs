@@ -3,8 +3,9 @@
 use rustc_hash::FxHashSet;
 
 use super::contract::{Home, WorkloadDoc};
-use super::place::{BLOCKS_PER_1G, PlacedClass, Placement, share_of};
+use super::place::{BLOCK_SHIFT, BLOCKS_PER_1G, PlacedClass, Placement, share_of};
 use crate::rng::{Component, Stream};
+use crate::tlb::leaves::{LeafMap, LeafMapBuilder};
 use crate::units::{PAGES_PER_2M, PageSize, PfnRange};
 
 /// Page sizes and pageblock types of a host at one moment.
@@ -33,6 +34,23 @@ impl HostMap<'_> {
                 PageSize::Size4K
             }
         }
+    }
+
+    /// The same as a map of the blocks that are RAM as a whole.
+    pub(in crate::tlb) fn unsplit_leaves(self, largest: PageSize) -> LeafMap {
+        let (blocks, size_of) = (Blocks::of(self.pages), self.unsplit(largest));
+        let mut builder = LeafMapBuilder::new();
+        for (at, (first, before)) in blocks.ranges.iter().enumerate() {
+            let mut block = *first;
+            let end = first + blocks.ranges.get(at + 1).map_or(blocks.count, |(_, next)| *next) - before;
+            while block < end {
+                let size = size_of(block);
+                let count = if size == PageSize::Size1G { BLOCKS_PER_1G } else { 1 };
+                builder.map(block << BLOCK_SHIFT, count << BLOCK_SHIFT, size).expect("no block comes twice");
+                block += count;
+            }
+        }
+        builder.build()
     }
 }
 

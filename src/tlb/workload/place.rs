@@ -10,7 +10,7 @@ use crate::tlb::estimate::{Demand, PageGroup, RankClass, Region, Sweep, rank_cla
 use crate::units::PageSize;
 
 /// Bytes of a block.
-const BLOCK_SHIFT: u32 = 21;
+pub(super) const BLOCK_SHIFT: u32 = 21;
 /// Blocks in 1 GiB.
 pub(super) const BLOCKS_PER_1G: u64 = 512;
 
