@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 import time
@@ -15,7 +16,7 @@ from kernel_lab.initramfs import BuildFailed, build_init, pack
 from kernel_lab.page_tables import BadAddress
 from kernel_lab.recorder import Recorder, compress
 
-WORK = Path(__file__).resolve().parent.parent.parent / "target" / "kernel-lab"
+WORK = Path(os.environ.get("KERNEL_LAB") or Path(__file__).resolve().parent.parent.parent / "target" / "kernel-lab")
 
 
 def arguments() -> argparse.Namespace:

@@ -34,7 +34,7 @@ A scenario is replayed with the seeds of its baseline and compared with results/
 is. No metric may get worse at all, unless the scenario's \"checks\" or --tolerance allow it:
   \"checks\": {\"direct_map_level2_splits\": {\"relative\": \"5%\"}, \"text.*\": {\"direction\": \"any\"}}
 
-Exit codes: 0 all hold, 1 something got worse, 2 bad input, 3 no baseline. With several inputs bad input comes before
+Exit codes: 0 all hold, 1 something got worse, 2 bad input, 3 no baseline. With several inputs bad input comes before \
 worse, and worse before no baseline; every input is checked in any case.";
 
 /// Where baselines are.

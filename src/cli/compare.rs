@@ -21,7 +21,7 @@ Examples:
   fragsim compare before.json after.json --format md
   fragsim compare month.json --metric 'text.*' --metric MemFree
 
-With one result its allocators are compared with one of them, with several each allocator with itself in the first
+With one result its allocators are compared with one of them, with several each allocator with itself in the first \
 result; seed by seed either way. A table shows the metrics that matter most; JSON and CSV have all of them.";
 
 /// Arguments of `compare`.

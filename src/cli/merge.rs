@@ -17,7 +17,7 @@ Examples:
   fragsim merge month-1.json month-2.json --output month.json
   fragsim merge parts/*.json --output - | fragsim compare -
 
-The results are of one scenario and trace and have different seeds, such as those that several machines worked on. What
+The results are of one scenario and trace and have different seeds, such as those that several machines worked on. What \
 comes out is, to the byte, what one `fragsim run` with all the seeds writes.";
 
 /// Arguments of `merge`.

@@ -24,7 +24,7 @@ use crate::units::Seeds;
 pub(super) const HELP: &str = "\
 Examples:
   fragsim run scenarios/runqslower.json
-  fragsim run scenarios/month.json --set machine.memory=128GiB --allocator per-prog --allocator pack-4k
+  fragsim run scenarios/month.json --set machine.memory=128GiB -a per-prog -a pack-4k
   fragsim run scenarios/month.json --seeds 1..30 --output month.json
   fragsim run scenario.json --format json | jq '.runs[] | {allocator, counters}'";
 

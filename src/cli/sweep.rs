@@ -27,10 +27,10 @@ pub(super) const HELP: &str = "\
 Examples:
   fragsim sweep scenarios/month.json --axis machine.memory=64GiB,128GiB,256GiB --output memory
   fragsim plot memory/*.json --x machine.memory --output plots
-  fragsim sweep scenarios/month.json --axis machine.memory=64GiB,128GiB --axis kernel=5.17,6.1 --seeds 1..10 -o both
+  fragsim sweep scenarios/month.json --axis machine.memory=64GiB,128GiB --axis kernel=5.17,6.1 -o both
   fragsim sweep scenarios/month.json --axis machine.memory=64GiB,128GiB --part 2/4 --output memory
 
-Each point is a result of its own, NAME-VALUE.json; with several axes there is a point for every combination. `--part`
+Each point is a result of its own, NAME-VALUE.json; with several axes there is a point for every combination. `--part` \
 divides the points among machines or jobs. The table shows medians over the seeds.";
 
 /// Most points of a sweep.

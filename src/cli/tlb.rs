@@ -24,9 +24,9 @@ Examples:
   fragsim tlb --cpu skylake-sp --leaf-sizes 2M --accesses addresses.bin --binary
   fragsim tlb --cpu zen4 --print-cpu > my-core.json
 
-A list of accesses has a line for each: `0x1000`, `4096 w`, `x 0x2000` (r, w or x; r if none is given), or `flush`, or
-`flush 0x1000` for one page. A map of page sizes has a line for each range: `0x100000000-0x140000000 1G`, and `* 4K` for
-everything else. `#` begins a comment in both. `fragsim list cpus` names the cores, `fragsim schema cpu` describes the
+A list of accesses has a line for each: `0x1000`, `4096 w`, `x 0x2000` (r, w or x; r if none is given), or `flush`, or \
+`flush 0x1000` for one page. A map of page sizes has a line for each range: `0x100000000-0x140000000 1G`, and `* 4K` for \
+everything else. `#` begins a comment in both. `fragsim list cpus` names the cores, `fragsim schema cpu` describes the \
 format of an own one.";
 
 /// Largest CPU document that is read.

@@ -46,14 +46,14 @@ Record and import (as root; every load and unload of the host ends up in the tra
   perf script -i perf.data --show-bpf-events > loads.txt
   fragsim trace import --from perf-script loads.txt --output loads.jsonl.zst
 
-Programs that were loaded before the recording began are known only by their unload; by default they are loaded at
+Programs that were loaded before the recording began are known only by their unload; by default they are loaded at \
 time 0 with the images that the unload reports, and listed on standard error.";
 
 const CHECK_HELP: &str = "\
 Example:
   fragsim trace check loads.jsonl.zst
 
-Found are: lines that are no event, times that go back, ids loaded twice, unloads of what is not loaded, sizes of 0 or
+Found are: lines that are no event, times that go back, ids loaded twice, unloads of what is not loaded, sizes of 0 or \
 above 2 GiB, files that are cut off. The exit code is 1 if anything is wrong.";
 
 const STAT_HELP: &str = "\
