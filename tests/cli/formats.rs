@@ -173,7 +173,7 @@ fn the_scenario_schema_takes_what_the_program_takes() {
         serde_json::json!({"generate": {"duration": "1h", "classes": [{"preset": "general-mix"}]}})
     ));
     for (pointer, wrong) in [
-        ("/kernel", "5.11"),
+        ("/kernel", "5.9"),
         ("/machine/start", "stale"),
         ("/machine/largest_page", "4MiB"),
         ("/allocators/0", "slab"),
