@@ -9,6 +9,9 @@ step() { printf '\n== %s\n' "$*"; "$@"; }
 step cargo fmt --check
 step cargo clippy --locked --all-targets -- -D warnings
 step cargo test --locked
+if ! command -v chromium chromium-browser google-chrome >/dev/null; then
+  echo "no chromium is installed: the report page was not tested in a browser" >&2
+fi
 # The baselines in results/, as a user's CI holds them.
 step cargo run --locked --quiet -- check --quiet
 # The charts beside them.

@@ -26,17 +26,18 @@ pub(super) struct Unit {
     pub size: f64,
     /// Its name; empty for plain numbers.
     pub name: &'static str,
-    /// Distances between ticks that are easy to read, below 10 in this unit; more follow by tenfold.
+    /// Distances between ticks that are easy to read, from 1 on in this unit; more follow by tenfold.
     steps: &'static [f64],
 }
 
 const DECIMAL: &[f64] = &[1.0, 2.0, 5.0];
+const BINARY: &[f64] = &[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0];
 const BYTES: [Unit; 5] = [
-    Unit { size: 1.0, name: "bytes", steps: DECIMAL },
-    Unit { size: 1024.0, name: "KiB", steps: DECIMAL },
-    Unit { size: 1_048_576.0, name: "MiB", steps: DECIMAL },
-    Unit { size: 1_073_741_824.0, name: "GiB", steps: DECIMAL },
-    Unit { size: 1_099_511_627_776.0, name: "TiB", steps: DECIMAL },
+    Unit { size: 1.0, name: "bytes", steps: BINARY },
+    Unit { size: 1024.0, name: "KiB", steps: BINARY },
+    Unit { size: 1_048_576.0, name: "MiB", steps: BINARY },
+    Unit { size: 1_073_741_824.0, name: "GiB", steps: BINARY },
+    Unit { size: 1_099_511_627_776.0, name: "TiB", steps: BINARY },
 ];
 const NANOS: [Unit; 7] = [
     Unit { size: 1.0, name: "ns", steps: DECIMAL },
@@ -69,13 +70,38 @@ impl Quantity {
     }
 }
 
-/// A number with three digits or all before the point, and commas between thousands.
+/// A number with three digits or all before the point, and commas between thousands. One that is too small for that is
+/// said to be so, rather than 0.
 pub(super) fn grouped(value: f64) -> String {
-    let digits = match value.abs() {
+    if value > 0.0 && value < SMALLEST {
+        return "<0.01".to_owned();
+    }
+    with_digits(value, digits(value))
+}
+
+/// The same with zeros at the end, for numbers of different size beside each other.
+pub(super) fn fixed(value: f64) -> String {
+    match digits(value) {
+        0 => grouped(value),
+        _ if value == 0.0 || value.abs() < SMALLEST => grouped(value),
+        digits => format!("{value:.digits$}"),
+    }
+}
+
+/// What is at least shown as 0.01.
+const SMALLEST: f64 = 0.005;
+
+/// Digits behind the point that are worth showing.
+fn digits(value: f64) -> usize {
+    match value.abs() {
         small if small < 9.995 => 2,
         small if small < 99.95 => 1,
         _ => 0,
-    };
+    }
+}
+
+/// A number with at most so many digits behind the point, and commas between thousands.
+fn with_digits(value: f64, digits: usize) -> String {
     let text = format!("{value:.digits$}");
     let text = if digits > 0 { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
     let (whole, fraction) = text.split_once('.').map_or((text, None), |(whole, fraction)| (whole, Some(fraction)));
@@ -130,9 +156,14 @@ impl Scale {
         self.from + (self.to - self.from) * (value / self.largest)
     }
 
-    /// What stands at a tick.
+    /// What stands at a tick: with as many digits as neighbours differ in.
     pub(super) fn label(&self, value: f64) -> String {
-        grouped(value / self.unit.size)
+        let step = self.ticks.get(1).copied().unwrap_or(self.largest) / self.unit.size;
+        let (mut needed, mut rest) = (digits(value / self.unit.size), step * 100.0);
+        while step > 0.0 && rest < 1.0 - 1e-9 {
+            (needed, rest) = (needed + 1, rest * 10.0);
+        }
+        with_digits(value / self.unit.size, needed)
     }
 }
 
@@ -140,7 +171,7 @@ impl Scale {
 fn step(quantity: Quantity, largest: f64, unit: Unit, ticks: f64) -> f64 {
     let least = largest / ticks;
     // Steps of days and of plain numbers go on by tenfold; those of minutes end at the next unit.
-    let mut factor = if quantity == Quantity::Count { 1.0 } else { 10_f64.powi(-6) };
+    let mut factor = if quantity == Quantity::Count { 1.0 } else { 1e-6 };
     loop {
         let steps = if factor < 1.0 { DECIMAL } else { unit.steps };
         if let Some(step) = steps.iter().map(|step| step * factor).find(|step| *step >= least * (1.0 - 1e-9)) {
@@ -266,7 +297,9 @@ mod tests {
         is(labels(Quantity::Nanos, 30.0 * 86_400e9, 6), &["0", "5", "10", "15", "20", "25", "30"], "days");
         is(labels(Quantity::Nanos, 90e9, 5), &["0", "0.5", "1", "1.5"], "minutes");
         is(labels(Quantity::Nanos, 5400e9, 4), &["0", "0.5", "1", "1.5"], "hours");
-        is(labels(Quantity::Bytes, 64.0 * 1024.0 * 1_048_576.0, 4), &["0", "20", "40", "60"], "GiB");
+        is(labels(Quantity::Bytes, 64.0 * 1024.0 * 1_048_576.0, 4), &["0", "16", "32", "48", "64"], "GiB");
+        is(labels(Quantity::Real, 0.004, 5), &["0", "0.001", "0.002", "0.003", "0.004"], "");
+        is(labels(Quantity::Real, 101.5, 2), &["0", "100"], "");
     }
 
     #[test]
@@ -282,6 +315,7 @@ mod tests {
     fn numbers_are_short_and_grouped() {
         let text: Vec<_> = [0.0, 0.25, 9.999, 12.34, 975.4, 1234.0, 1e7, -1234.0, -123.0].map(grouped).into();
         assert_eq!(text, ["0", "0.25", "10", "12.3", "975", "1,234", "10,000,000", "-1,234", "-123"]);
+        assert_eq!([0.004_99, 0.005_01, 1e-12].map(grouped), ["<0.01", "0.01", "<0.01"]);
         assert_eq!(Quantity::Bytes.text(2_095_000_000.0), "1.95 GiB");
         assert_eq!(Quantity::Nanos.text(30.0 * 86_400e9), "30 days");
         assert_eq!(Quantity::Count.text(12345.0), "12,345");

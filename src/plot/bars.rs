@@ -1,6 +1,6 @@
 //! Splits and what they cost: a row for each allocator, a column of bars for each metric.
 
-use super::axis::{Quantity, grouped};
+use super::axis::{Quantity, fixed, grouped};
 use super::page::{LABEL_SIZE, Page, RIGHT, WIDTH};
 use super::palette::{GRID, Look, TEXT};
 use super::scene::{Anchor, Mark, Scene, Text, Weight};
@@ -137,17 +137,20 @@ fn draw_names(scene: &mut Scene, subject: &Subject<'_>, right: f64, top: f64) {
 
 /// What stands behind a bar.
 fn value_text(spread: &Spread, quantity: Quantity) -> String {
-    match (spread.is_wide(), quantity) {
-        (false, _) => quantity.text(spread.middle),
-        (true, Quantity::Bytes) => {
-            let unit = quantity.unit(spread.high);
-            let [low, middle, high] = [spread.low, spread.middle, spread.high].map(|value| grouped(value / unit.size));
-            format!("{middle} {} ({low}–{high})", unit.name)
-        }
-        (true, _) => {
-            format!("{} ({}–{})", quantity.text(spread.middle), quantity.text(spread.low), quantity.text(spread.high))
-        }
+    if !spread.is_wide() {
+        return quantity.text(spread.middle);
     }
+    let unit = quantity.unit(spread.high);
+    let values = [spread.low, spread.middle, spread.high].map(|value| value / unit.size);
+    let [low, middle, high] = match quantity {
+        Quantity::Count => values.map(grouped),
+        Quantity::Real | Quantity::Bytes | Quantity::Nanos => values.map(fixed),
+    };
+    if low == high {
+        return quantity.text(spread.middle);
+    }
+    let space = if unit.name.is_empty() { "" } else { " " };
+    format!("{middle}{space}{} ({low}–{high})", unit.name)
 }
 
 fn draw_column(
@@ -214,4 +217,22 @@ fn table(subject: &Subject<'_>, shown: &[(&Column, Vec<Option<Spread>>)]) -> Tab
         }
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_small_is_not_said_to_be_nothing() {
+        let text = |low, middle, high, quantity| value_text(&Spread { low, middle, high }, quantity);
+        assert_eq!(text(0.0, 0.002, 0.04, Quantity::Real), "<0.01 (0–0.04)");
+        assert_eq!(text(1e-9, 1e-6, 1e-3, Quantity::Real), "<0.01");
+        assert_eq!(text(0.003, 0.003, 0.003, Quantity::Real), "<0.01");
+        assert_eq!(text(0.0, 0.0, 0.0, Quantity::Real), "0");
+        assert_eq!(text(973.0, 982.0, 1998.0, Quantity::Count), "982 (973–1,998)");
+        let gib = |tenths: f64| tenths * 107_374_182.4;
+        assert_eq!(text(gib(14.0), gib(14.3), gib(14.7), Quantity::Bytes), "1.43 GiB (1.40–1.47)");
+        assert_eq!(text(1024.0, gib(1.0), gib(20.0), Quantity::Bytes), "0.10 GiB (<0.01–2.00)");
+    }
 }

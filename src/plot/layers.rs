@@ -4,10 +4,10 @@ use super::axis::{Frame, Quantity, Scale, spread};
 use super::hover::Hover;
 use super::page::{LEFT, Page, RIGHT, WIDTH};
 use super::scene::{Anchor, Colour, Mark, Point, Scene, Text, Weight};
-use super::subject::{COLUMNS, Contender, Spread, Subject, moment, resample};
+use super::subject::{COLUMNS, Spread, Subject, moment, resample};
 use super::table::{Table, cell};
 use super::{Chart, Kind, font};
-use crate::result::Sample;
+use crate::result::{Run, Sample};
 
 /// Frames side by side.
 const ACROSS: usize = 2;
@@ -30,18 +30,18 @@ pub(super) struct Layer {
 pub(super) struct Words<'a> {
     pub kind: Kind,
     pub title: String,
-    pub notes: String,
     /// The meaning of each colour.
     pub key: &'a [&'a str],
 }
 
 pub(super) fn draw(subject: &Subject<'_>, layers: &[Layer; 3], words: Words<'_>) -> Chart {
-    let mut page = Page::new(&words.title, &words.notes);
+    let mut page = Page::new(&words.title, &notes(subject));
     let key: Vec<(Colour, &str)> = layers.iter().zip(words.key).map(|(layer, text)| (layer.colour, *text)).collect();
     page.bottom -= 8.0;
     page.key(&key);
     let end = subject.end();
-    let stacks: Vec<Stack> = subject.contenders.iter().map(|contender| Stack::new(contender, layers, end)).collect();
+    let stacks: Vec<Stack> =
+        subject.contenders.iter().map(|contender| Stack::new(subject.shown_run(contender), layers, end)).collect();
     let highest = stacks.iter().map(Stack::highest).fold(0.0, f64::max);
     let pitch = (WIDTH - RIGHT) / ACROSS as f64;
     let values = stacks.iter().flat_map(|stack| stack.values(layers)).map(|(_, text)| text);
@@ -53,12 +53,21 @@ pub(super) fn draw(subject: &Subject<'_>, layers: &[Layer; 3], words: Words<'_>)
             let left = LEFT + place as f64 * pitch;
             let frame = Frame { left, top, width: pitch - LEFT - GAP - values, height: HEIGHT };
             let stack = &stacks[row * ACROSS + place];
-            hovers.push(draw_stack(&mut page.scene, frame, contender, stack, layers, (highest, end)));
+            let name = format!("{}{}", contender.label, subject.seed_mark(stack.seed));
+            hovers.push(draw_stack(&mut page.scene, frame, &name, stack, layers, (highest, end)));
         }
         page.bottom = top + HEIGHT + 34.0;
     }
     let table = table(subject, layers, &stacks);
     Chart { kind: words.kind, scene: page.finish(&[subject]), table, hovers, maps: vec![] }
+}
+
+fn notes(subject: &Subject<'_>) -> String {
+    let seed = match subject.seed_note() {
+        none if none.is_empty() => String::new(),
+        note => format!("; {note}"),
+    };
+    format!("{}{seed}. Numbers at the right: at the end.", subject.setting())
 }
 
 /// The layers of one run by column.
@@ -68,8 +77,7 @@ struct Stack {
 }
 
 impl Stack {
-    fn new(contender: &Contender<'_>, layers: &[Layer; 3], end: f64) -> Self {
-        let run = contender.middle_run();
+    fn new(run: &Run, layers: &[Layer; 3], end: f64) -> Self {
         Self { seed: run.seed, layers: layers.each_ref().map(|layer| resample(run, end, layer.bytes)) }
     }
 
@@ -104,14 +112,14 @@ impl Stack {
 fn draw_stack(
     scene: &mut Scene,
     frame: Frame,
-    contender: &Contender<'_>,
+    label: &str,
     stack: &Stack,
     layers: &[Layer; 3],
     (highest, end): (f64, f64),
 ) -> Hover {
     let time = Scale::new(Quantity::Nanos, end, frame.left, frame.right(), 5);
     let scale = Scale::roomy(Quantity::Bytes, highest, frame.bottom(), frame.top, 3);
-    let name = font::shorten(&contender.label, 12.0, Weight::Bold, frame.width + 40.0);
+    let name = font::shorten(label, 12.0, Weight::Bold, frame.width + 40.0);
     scene.text(Text::new((frame.left, frame.top - 10.0), 12.0, name).bold());
     frame.rows(scene, &scale);
     let x = |column: usize| time.at(moment(column, end));
@@ -139,7 +147,7 @@ fn draw_stack(
     frame.columns(scene, &time, "");
     units(scene, frame, &scale, &time);
     values(scene, frame, &scale, &stack.values(layers));
-    hover(&frame, contender, stack, layers, end)
+    hover(&frame, label, stack, layers, end)
 }
 
 /// Leaves out points on a level line between two others.
@@ -175,11 +183,11 @@ fn values(scene: &mut Scene, frame: Frame, scale: &Scale, values: &[(f64, String
     }
 }
 
-fn hover(frame: &Frame, contender: &Contender<'_>, stack: &Stack, layers: &[Layer; 3], end: f64) -> Hover {
+fn hover(frame: &Frame, label: &str, stack: &Stack, layers: &[Layer; 3], end: f64) -> Hover {
     let mut hover = Hover::new(frame, end);
     for (layer, values) in layers.iter().zip(&stack.layers).rev() {
         let spreads: Vec<Option<Spread>> = values.iter().map(|value| Spread::of(*value)).collect();
-        hover.add(&format!("{}: {}", contender.label, layer.name), Quantity::Bytes, &spreads);
+        hover.add(&format!("{label}: {}", layer.name), Quantity::Bytes, &spreads);
     }
     hover
 }

@@ -71,22 +71,22 @@ pub(super) const fn meaning(state: CellState) -> &'static str {
     }
 }
 
-/// The map of an allocator: that of the seed in the middle, or else of the lowest seed that has one.
-fn map_of<'a>(contender: &Contender<'a>) -> Option<(u64, &'a MemoryMap)> {
-    std::iter::once(&contender.middle_run()).chain(&contender.runs).find_map(|run| {
+/// The map of an allocator: that of the seed that is shown, or else of the lowest seed that has one.
+pub(super) fn map_of<'a>(subject: &Subject<'a>, contender: &Contender<'a>) -> Option<(u64, &'a MemoryMap)> {
+    std::iter::once(&subject.shown_run(contender)).chain(&contender.runs).find_map(|run| {
         let map = run.memory_map.as_ref()?;
         (map.cell_bytes > 0 && !map.moments.is_empty()).then_some((run.seed, map))
     })
 }
 
 pub(super) fn has_maps(subject: &Subject<'_>) -> bool {
-    subject.contenders.iter().any(|contender| map_of(contender).is_some())
+    subject.contenders.iter().any(|contender| map_of(subject, contender).is_some())
 }
 
 pub(super) fn draw(subject: &Subject<'_>) -> Chart {
     let title = format!("Where the direct map broke under {}", subject.allocators());
     let maps: Vec<_> =
-        subject.contenders.iter().filter_map(|contender| Some((contender, map_of(contender)?))).collect();
+        subject.contenders.iter().filter_map(|contender| Some((contender, map_of(subject, contender)?))).collect();
     let mut page = Page::new(&title, &notes(subject, &maps));
     let key: Vec<_> = CellState::ALL.into_iter().map(|state| (palette::cell(state), meaning(state))).collect();
     page.bottom -= 8.0;
@@ -96,8 +96,7 @@ pub(super) fn draw(subject: &Subject<'_>) -> Chart {
     for (contender, (seed, map)) in &maps {
         let grid = Grid::of(map);
         let last = map.moments.last().expect("maps without a moment are left out");
-        let seed_shown = (subject.seeds() > 1).then_some(*seed);
-        heading(&mut page, contender, seed_shown, map, last);
+        heading(&mut page, &format!("{}{}", contender.label, subject.seed_mark(*seed)), map, last);
         let cell = ((WIDTH - LEFT - RIGHT) / grid.columns as f64, (HEIGHT / grid.rows as f64).min(ROW_HEIGHT));
         let at = (LEFT, page.bottom + 8.0);
         axis(&mut page.scene, at, cell, &grid, map);
@@ -115,26 +114,27 @@ pub(super) fn draw(subject: &Subject<'_>) -> Chart {
 /// What is seen, at which moment, and what cells and rows are.
 fn notes(subject: &Subject<'_>, maps: &[(&Contender<'_>, (u64, &MemoryMap))]) -> String {
     let mut text = subject.setting();
+    if !subject.seed_note().is_empty() {
+        text += &format!("; {}", subject.seed_note());
+    }
     if let Some((_, (_, map))) = maps.first() {
         let (cell, row) = Grid::of(map).bytes(map);
-        let (cell, row) = (Quantity::Bytes.text(cell), Quantity::Bytes.text(row));
+        let [cell, row] = [cell, row].map(|bytes| Quantity::Bytes.text(bytes).replace(' ', "\u{a0}"));
         text += &format!(". At the end of the trace; each cell is {cell} of physical memory, each row {row}. ");
         text += "A cell shows the worst in it, the later in this list the worse:";
     }
     text
 }
 
-fn heading(page: &mut Page, contender: &Contender<'_>, seed: Option<u64>, map: &MemoryMap, last: &MapMoment) {
+fn heading(page: &mut Page, label: &str, map: &MemoryMap, last: &MapMoment) {
     let count = |wanted: fn(CellState) -> bool| -> f64 {
         last.cells.runs().filter(|(_, state)| wanted(*state)).map(|(cells, _)| f64::from(cells)).sum()
     };
     let (small, all) = (count(CellState::is_small), count(|state| state != CellState::Hole));
     let unit = Quantity::Bytes.text(map.cell_bytes as f64);
     let text = format!("{} of {} stretches of {unit} hold 4 KiB pages at the end", grouped(small), grouped(all));
-    let seed = seed.map_or_else(String::new, |seed| format!(" with seed {seed}"));
-    let text = text + &seed;
     page.bottom += 22.0;
-    let name = font::shorten(&contender.label, 12.0, Weight::Bold, 300.0);
+    let name = font::shorten(label, 12.0, Weight::Bold, 300.0);
     let width = font::width(&name, 12.0, Weight::Bold);
     page.scene.text(Text::new((LEFT, page.bottom), 12.0, name).bold());
     page.scene.text(Text::new((LEFT + width + 10.0, page.bottom), 11.0, text).grey());

@@ -29,15 +29,9 @@ const LAYERS: [Layer; 3] = [
 ];
 
 pub(super) fn draw(subject: &Subject<'_>) -> Chart {
-    let seeds = if subject.seeds() > 1 {
-        " Each frame shows the seed in the middle (by 4\u{a0}KiB\u{a0}pages at the end)."
-    } else {
-        ""
-    };
     let words = Words {
         kind: Kind::Pages,
         title: format!("What the direct map consists of under {}", subject.allocators()),
-        notes: format!("{}. Numbers at the right: at the end.{seeds}", subject.setting()),
         key: &["4 KiB pages", "2 MiB pages", "1 GiB pages"],
     };
     layers::draw(subject, &LAYERS, words)

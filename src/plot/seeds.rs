@@ -14,6 +14,8 @@ use crate::result::counters::{DIRECT_MAP_4K, LEVEL2_SPLITS, LEVEL3_SPLITS};
 const ROW: f64 = 34.0;
 const BOX: f64 = 16.0;
 const DOT: f64 = 4.0;
+/// How far from the middle of a row a dot may stand.
+const FARTHEST: f64 = 12.0;
 const BOX_COLOUR: Colour = Colour::new(0xdc_dc_dc);
 
 /// What a frame shows.
@@ -119,22 +121,20 @@ fn draw_row(
     }
     let [low, half, high] = [0.25, 0.5, 0.75].map(|share| scale.at(quantile(&ascending, share)));
     scene.rect((low, y - BOX / 2.0), (high - low, BOX), BOX_COLOUR);
-    // Dots that would touch stand above and below each other.
-    let mut placed: Vec<(f64, f64)> = Vec::new();
+    // Behind the dots: of equal seeds they would be hidden by it.
+    scene.line(vec![(half, y - BOX / 2.0 - 4.0), (half, y + BOX / 2.0 + 4.0)], TEXT, 2.0);
     let mut by_value = values.to_vec();
     by_value.sort_by(|one, other| one.1.total_cmp(&other.1).then(one.0.cmp(&other.0)));
-    for (seed, value) in by_value {
-        let x = scale.at(value);
-        let free =
-            |offset: &f64| !placed.iter().any(|(other, taken)| (other - x).abs() < DOT && (taken - offset).abs() < DOT);
-        let offsets = [0.0, -4.0, 4.0, -8.0, 8.0, -12.0, 12.0];
-        let offset = offsets.into_iter().find(free).unwrap_or(0.0);
-        placed.push((x, offset));
-        let tip = Some(format!("{label}, seed {seed}: {}", quantity.text(value)));
-        scene.push(Mark::Symbol { at: (x, y + offset), symbol: Symbol::Circle, size: DOT, colour: look.colour, tip });
+    let places: Vec<f64> = by_value.iter().map(|(_, value)| scale.at(*value)).collect();
+    for (((seed, value), x), offset) in by_value.iter().zip(&places).zip(offsets(&places)) {
+        let tip = Some(format!("{label}, seed {seed}: {}", quantity.text(*value)));
+        let at = (*x, y + offset);
+        scene.push(Mark::Symbol { at, symbol: Symbol::Circle, size: DOT, colour: look.colour, tip });
     }
-    scene.line(vec![(half, y - BOX / 2.0 - 2.0), (half, y + BOX / 2.0 + 2.0)], TEXT, 2.0);
-    let text = quantity.text(quantile(&ascending, 0.5));
+    let mut text = quantity.text(quantile(&ascending, 0.5));
+    if highest == lowest && values.len() > 1 {
+        text += &format!(" with all {} seeds", values.len());
+    }
     let right = scale.at(*highest) + 8.0;
     let text = Text::new((right, y + 4.0), 10.0, text);
     // At the right edge the number stands left of the dots.
@@ -144,4 +144,43 @@ fn draw_row(
         text
     };
     scene.text(text);
+}
+
+/// How far above or below the middle of the row each of these ascending dots stands, so that none is hidden by another:
+/// they keep apart by their width if there is room for that, or else by a half of it, a quarter and so on.
+fn offsets(ascending: &[f64]) -> Vec<f64> {
+    let apart = [1.0, 2.0, 4.0, 8.0, 16.0].map(|part| DOT / part);
+    apart.iter().find_map(|pitch| with_pitch(ascending, *pitch)).unwrap_or_else(|| vec![0.0; ascending.len()])
+}
+
+fn with_pitch(ascending: &[f64], pitch: f64) -> Option<Vec<f64>> {
+    let most = (FARTHEST / pitch).floor() as usize * 2 + 1;
+    let mut placed: Vec<f64> = Vec::with_capacity(ascending.len());
+    for (at, x) in ascending.iter().enumerate() {
+        let near = (0..at).rev().take_while(|other| x - ascending[*other] < DOT);
+        let taken: Vec<f64> = near.map(|other| placed[other]).collect();
+        // 0, one up, one down, two up, and so on.
+        let offset = |step: usize| step.div_ceil(2) as f64 * pitch * if step % 2 == 1 { -1.0 } else { 1.0 };
+        let free = |offset: &f64| !taken.iter().any(|other| (other - offset).abs() < pitch - 1e-9);
+        placed.push((0..most).map(offset).find(free)?);
+    }
+    Some(placed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_dot_hides_another() {
+        assert_eq!(offsets(&[10.0, 10.0, 12.0, 30.0]), [0.0, -4.0, 4.0, 0.0]);
+        for seeds in [7, 8, 13, 14, 25, 30, 97] {
+            let mut places = offsets(&vec![10.0; seeds]);
+            assert!(places.iter().all(|offset| offset.abs() <= FARTHEST), "{places:?}");
+            places.sort_by(f64::total_cmp);
+            places.dedup();
+            assert_eq!(places.len(), seeds);
+        }
+        assert_eq!(offsets(&[10.0; 98]), [0.0; 98], "more are too many");
+    }
 }

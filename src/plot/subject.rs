@@ -169,6 +169,40 @@ impl<'a> Subject<'a> {
         if self.seeds() > 1 { " Line: median of the seeds; band: lowest to highest." } else { "" }
     }
 
+    /// The seed that charts show of which only one run of each allocator can be seen: one for all allocators, so that
+    /// their frames saw the same events. It is the one in the middle of the first allocator's runs, by memory in 4 KiB
+    /// pages at the end; only seeds that every allocator has are asked, if there are such.
+    pub(super) fn shown_seed(&self) -> Option<u64> {
+        let (first, others) = self.contenders.split_first()?;
+        let mut runs: Vec<&Run> = first.runs.clone();
+        let everywhere = |run: &&Run| others.iter().all(|other| other.run_of(run.seed).is_some());
+        if runs.iter().any(everywhere) {
+            runs.retain(everywhere);
+        }
+        runs.sort_by_key(|run| (run.counters.get(DIRECT_MAP_4K), run.seed));
+        runs.get(runs.len().saturating_sub(1) / 2).map(|run| run.seed)
+    }
+
+    /// Which seed is shown and why it, if there are several.
+    pub(super) fn seed_note(&self) -> String {
+        match (self.shown_seed(), self.contenders.first()) {
+            (Some(seed), Some(first)) if self.seeds() > 1 => {
+                format!("shown is seed {seed}, the middle one of {} by 4\u{a0}KiB pages at the end", first.label)
+            }
+            _ => String::new(),
+        }
+    }
+
+    /// The run of the seed that is shown, or the allocator's first run if it has none of that seed.
+    pub(super) fn shown_run(&self, contender: &Contender<'a>) -> &'a Run {
+        self.shown_seed().and_then(|seed| contender.run_of(seed)).unwrap_or(contender.runs[0])
+    }
+
+    /// What a frame adds to an allocator's name if it shows another seed than the others.
+    pub(super) fn seed_mark(&self, seed: u64) -> String {
+        if self.shown_seed() == Some(seed) { String::new() } else { format!(" (seed {seed})") }
+    }
+
     /// `7 allocators`, or the name of the only one.
     pub(super) fn allocators(&self) -> String {
         match self.contenders.as_slice() {
@@ -179,11 +213,9 @@ impl<'a> Subject<'a> {
 }
 
 impl<'a> Contender<'a> {
-    /// The run in the middle of the seeds, by memory in 4 KiB pages at the end.
-    pub(super) fn middle_run(&self) -> &'a Run {
-        let mut runs = self.runs.clone();
-        runs.sort_by_key(|run| (run.counters.get(DIRECT_MAP_4K), run.seed));
-        runs[(runs.len() - 1) / 2]
+    /// Its run with this seed.
+    fn run_of(&self, seed: u64) -> Option<&'a Run> {
+        self.runs.binary_search_by_key(&seed, |run| run.seed).ok().map(|at| self.runs[at])
     }
 
     /// A value of the samples at [`COLUMNS`] moments from the start to `end`: over the runs that get that far.
@@ -268,9 +300,25 @@ mod tests {
         assert_eq!((spread.low, spread.middle, spread.high), (1.0, 2.5, 10.0));
         assert_eq!(Spread::of([]), None);
         assert_eq!(quantile(&[1.0, 2.0, 3.0, 4.0, 5.0], 0.25), 2.0);
-        let mut runs = [3, 1, 2].map(|splits| run("a", splits, 0, TextReport::default()));
-        (0..3).for_each(|seed| runs[seed].seed = seed as u64);
-        let results = [result(runs.into())];
-        assert_eq!(Subject::gather(&results).unwrap()[0].contenders[0].middle_run().splits().0, 2);
+    }
+
+    #[test]
+    fn one_seed_is_shown_of_all_allocators() {
+        let of = |label: &str, seed: u64, splits: u64| Run { seed, ..run(label, splits, 0, TextReport::default()) };
+        // The middle of `a` is seed 3, that of `b` seed 1, and `c` has no seed 3.
+        let both = vec![of("a", 1, 30), of("a", 2, 10), of("a", 3, 20), of("b", 1, 2), of("b", 2, 1), of("b", 3, 3)];
+        let results = [result(both.clone())];
+        let subject = &Subject::gather(&results).unwrap()[0];
+        assert_eq!(subject.shown_seed(), Some(3));
+        assert_eq!(subject.seed_note(), "shown is seed 3, the middle one of a by 4\u{a0}KiB pages at the end");
+        assert!(subject.contenders.iter().all(|contender| subject.shown_run(contender).seed == 3));
+        let results = [result([both, vec![of("c", 1, 0), of("c", 7, 0)]].concat())];
+        let subject = &Subject::gather(&results).unwrap()[0];
+        assert_eq!(subject.shown_seed(), Some(1), "the only one that all have");
+        let results = [result(vec![of("a", 1, 1), of("b", 2, 1)])];
+        let subject = &Subject::gather(&results).unwrap()[0];
+        let shown = subject.shown_run(&subject.contenders[1]).seed;
+        assert_eq!((subject.shown_seed(), shown), (Some(1), 2));
+        assert_eq!(subject.seed_mark(1) + &subject.seed_mark(2), " (seed 2)");
     }
 }

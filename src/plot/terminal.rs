@@ -3,8 +3,9 @@
 use std::io::{self, Write};
 
 use super::axis::Quantity;
+use super::map::map_of;
 use super::subject::{COLUMNS, Contender, Subject, resample};
-use crate::result::{CellState, Cells, MemoryMap, Sample};
+use crate::result::{CellState, Cells, Sample};
 
 /// Heights of a line of text, lowest first.
 const HEIGHTS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
@@ -34,8 +35,7 @@ pub fn splits(subject: &Subject<'_>, style: Style, out: &mut dyn Write) -> io::R
         ("2 MiB pages split (level 2)", |sample| sample.direct_map_level2_splits),
         ("1 GiB pages split (level 3)", |sample| sample.direct_map_level3_splits),
     ];
-    let seeds = if subject.seeds() > 1 { "; shown is the one in the middle" } else { "" };
-    writeln!(out, "{}{seeds}", subject.setting())?;
+    introduce(subject, out)?;
     if !subject.has_series() {
         return writeln!(out, "\nThere are no values over time in the result; run the scenario again.");
     }
@@ -49,20 +49,29 @@ pub fn splits(subject: &Subject<'_>, style: Style, out: &mut dyn Write) -> io::R
         }
         let end = Quantity::Nanos.text(subject.end());
         writeln!(out, "\n{heading} from the start to {end}; {} at the top", HEIGHTS[7])?;
-        let name = subject.contenders.iter().map(|contender| contender.label.chars().count()).max().unwrap_or(0);
+        let names =
+            subject.contenders.iter().map(|one| one.label.clone() + &subject.seed_mark(subject.shown_run(one).seed));
+        let names: Vec<String> = names.collect();
+        let name = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
         let number = lines.iter().map(|(_, last)| last.to_string().len()).max().unwrap_or(0);
         let room = style.width.saturating_sub(name + number + 4).clamp(FEWEST, COLUMNS);
-        for (contender, (values, last)) in subject.contenders.iter().zip(&lines) {
+        for (label, (values, last)) in names.iter().zip(&lines) {
             let line: String = (0..room).map(|at| height(values[at * (COLUMNS - 1) / (room - 1)], highest)).collect();
-            writeln!(out, "{:name$}  {line}  {last:>number$}", contender.label)?;
+            writeln!(out, "{label:name$}  {line}  {last:>number$}")?;
         }
     }
     Ok(())
 }
 
-/// The values of the run in the middle, and the last of them.
+/// What is shown, and of which seed.
+fn introduce(subject: &Subject<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let seed = subject.seed_note().replace('\u{a0}', " ");
+    writeln!(out, "{}{}{seed}", subject.setting(), if seed.is_empty() { "" } else { "; " })
+}
+
+/// The values of the run that is shown, and the last of them.
 fn over_time(subject: &Subject<'_>, contender: &Contender<'_>, value: fn(&Sample) -> u64) -> (Vec<Option<u64>>, u64) {
-    let values = resample(contender.middle_run(), subject.end(), value);
+    let values = resample(subject.shown_run(contender), subject.end(), value);
     let last = values.iter().flatten().last().copied().unwrap_or(0);
     (values, last)
 }
@@ -86,7 +95,7 @@ fn height(value: Option<u64>, highest: u64) -> char {
 pub fn map(subject: &Subject<'_>, style: Style, out: &mut dyn Write) -> io::Result<()> {
     let mut explained = false;
     for contender in &subject.contenders {
-        let Some(map) = middle_map(contender) else { continue };
+        let Some((seed, map)) = map_of(subject, contender) else { continue };
         let Some(moment) = map.moments.last() else { continue };
         let mut unit = (GIB / map.cell_bytes.max(1)).max(1);
         while moment.cells.len().div_ceil(unit) > MOST_CHARACTERS {
@@ -94,13 +103,12 @@ pub fn map(subject: &Subject<'_>, style: Style, out: &mut dyn Write) -> io::Resu
         }
         let bytes = unit as f64 * map.cell_bytes as f64;
         if !explained {
-            let seeds = if subject.seeds() > 1 { "; one of each allocator is shown" } else { "" };
-            writeln!(out, "{}{seeds}", subject.setting())?;
+            introduce(subject, out)?;
             writeln!(out, "\nEach character is {} of physical memory:", Quantity::Bytes.text(bytes))?;
             KEY.iter().try_for_each(|line| writeln!(out, "  {line}"))?;
             explained = true;
         }
-        writeln!(out, "\n{}", contender.label)?;
+        writeln!(out, "\n{}{}", contender.label, subject.seed_mark(seed))?;
         draw_map(&moment.cells, unit, bytes, style, out)?;
     }
     if !explained {
@@ -116,11 +124,6 @@ const KEY: [&str; 5] = [
     "#  4 KiB pages in more than nine tenths of it",
     ".  no RAM",
 ];
-
-/// The map of the seed in the middle, or else the first one.
-fn middle_map<'a>(contender: &Contender<'a>) -> Option<&'a MemoryMap> {
-    std::iter::once(&contender.middle_run()).chain(&contender.runs).find_map(|run| run.memory_map.as_ref())
-}
 
 /// Lines of characters with the address of the first one before each.
 fn draw_map(cells: &Cells, unit: u64, bytes: f64, style: Style, out: &mut dyn Write) -> io::Result<()> {
@@ -203,7 +206,7 @@ impl Share {
 mod tests {
     use super::*;
     use crate::result::testing::two_runs;
-    use crate::result::{MapMoment, ResultDoc};
+    use crate::result::{MapMoment, MemoryMap, ResultDoc};
 
     fn with_maps(cells: &str) -> ResultDoc {
         let mut result = two_runs();

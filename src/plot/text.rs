@@ -17,15 +17,9 @@ const LAYERS: [Layer; 3] = [
 ];
 
 pub(super) fn draw(subject: &Subject<'_>) -> Chart {
-    let seeds = if subject.seeds() > 1 {
-        " Each frame shows the seed in the middle (by 4\u{a0}KiB\u{a0}pages at the end)."
-    } else {
-        ""
-    };
     let words = Words {
         kind: Kind::Text,
         title: format!("What executable memory holds under {}", subject.allocators()),
-        notes: format!("{}. Numbers at the right: at the end.{seeds}", subject.setting()),
         key: &["used: programs", "padding: headers and rounding", "unused: executable without a program"],
     };
     layers::draw(subject, &LAYERS, words)
