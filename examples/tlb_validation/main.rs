@@ -3,7 +3,7 @@
 mod grid;
 mod memory;
 
-use fragsim::tlb::{Cost, CostModel, Cpu, Home, Host, TextUse, Workload, text_walks_per_second};
+use fragsim::tlb::{Cost, CostModel, Cpu, Home, Host, TextGroup, TextUse, Workload, text_misses};
 use fragsim::units::PageSize;
 use memory::{Memory, cpu, one_class};
 use serde_json::json;
@@ -56,9 +56,13 @@ fn text_pages() {
         [("skylake-sp", 1650.0), ("cascadelake-sp", 1650.0), ("broadwell-ep", 1650.0), ("icelake-sp", 1650.0)]
     {
         let walks = |pages: f64, size| {
-            let used =
-                TextUse { entries_per_second: runs, pages, size, other_walks_per_second: 1.5e6, other_2m_share: 0.25 };
-            text_walks_per_second(&cpu(core), Host::Native, &used)
+            let used = TextUse {
+                entries_per_second: runs,
+                groups: vec![TextGroup { size, pages, share: 1.0 }],
+                other_walks_per_second: 1.5e6,
+                other_2m_share: 0.25,
+            };
+            text_misses(&cpu(core), Host::Native, &used).walks.iter().sum::<f64>()
         };
         let (one, fifty) = (walks(1.0, PageSize::Size2M), walks(50.0, PageSize::Size4K));
         let percent = (fifty - one) * 100.0 / 2e9 * 100.0;

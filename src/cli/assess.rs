@@ -5,9 +5,9 @@ use rayon::prelude::*;
 use crate::kernel::Layout;
 use crate::replay::{Outcome, Sample};
 use crate::result::{BesideEstimate, TlbAssumptions, TlbFigures};
-use crate::scenario::{Engine, Scenario, Tlb};
-use crate::tlb::{Answer, Demand, Estimate, Host, HostMap, Kind, Question, Simulated, Window};
-use crate::units::{PageSize, SimTime};
+use crate::scenario::{Engine, HotSet, Scenario, TextRuns, Tlb};
+use crate::tlb::{Answer, Demand, Estimate, Host, HostMap, Kind, Question, Simulated, TextGroup, TextMap, Window};
+use crate::units::{PAGE_BYTES, PageSize, SimTime};
 
 /// What the workload's accesses are.
 const KINDS: [Kind; 2] = [Kind::Load, Kind::Store];
@@ -38,8 +38,15 @@ pub(super) fn assumptions(scenario: &Scenario, question: &Question) -> TlbAssump
         },
         walk_cycles: PageSize::ALL.map(|size| question.cost.walk_cycles(question.host, size)),
         exposed_share: question.cost.exposed,
+        flush_cycles: question.cost.flush,
         clock_hz: question.cost.clock_hz,
         text_runs_per_second: scenario.tlb.text_runs_per_second,
+        text_runs: match scenario.tlb.text_runs {
+            TextRuns::Uniform => "uniform".to_owned(),
+            TextRuns::HotSet(HotSet { programs_percent, runs_percent }) => {
+                format!("{runs_percent} % of runs in {programs_percent} % of programs")
+            }
+        },
     }
 }
 
@@ -50,10 +57,10 @@ pub(super) fn figures(question: &Question, tlb: &Tlb, seed: u64, outcomes: &[Out
     let mut moments: Vec<Vec<Moment>> = Vec::new();
     for outcome in outcomes {
         let moment = |(sample, layout): (&Sample<Layout>, usize)| {
-            let flushes_per_second = flushes_per_second(outcome, sample.time);
-            let flush_rate = flushes_per_second / accesses_per_second;
+            let done = Done::by(outcome, sample.time);
+            let flush_rate = done.flushes_per_second / accesses_per_second;
             let window = windows.place((layout, Window { accesses: tlb.simulated_accesses, flush_rate }));
-            Moment { time_ns: sample.time.nanos(), layout, window, flushes_per_second }
+            Moment { time_ns: sample.time.nanos(), layout, window, done }
         };
         let places: Vec<usize> = outcome.layouts.iter().map(|sample| layouts.place(&sample.seen)).collect();
         moments.push(outcome.layouts.iter().zip(places).map(moment).collect());
@@ -80,34 +87,35 @@ struct Moment {
     layout: usize,
     /// Which of the layouts and windows that differ.
     window: usize,
-    flushes_per_second: f64,
+    done: Done,
 }
 
 fn host_map(layout: &Layout) -> HostMap<'_> {
     HostMap { pages: &layout.pages, not_movable: &layout.not_movable, unplaced: layout.unplaced }
 }
 
+fn text_map(layout: &Layout) -> TextMap<'_> {
+    TextMap { programs: &layout.text.programs, pages: &layout.text.pages }
+}
+
 /// What is estimated for each layout.
 ///
 /// Much is alike: allocators start on like hosts, most moments change little, and no workload uses every page. So each
-/// demand of a layout and each number of text pages is worked on once.
+/// map, each demand of one and each use of text pages is worked on once.
 fn estimated(question: &Question, seed: u64, layouts: &[&Layout]) -> Vec<Answer> {
-    let (mut demands, mut texts) = (Distinct::default(), Distinct::default());
-    let of_layouts: Vec<[Demand; 2]> =
-        layouts.par_iter().map(|layout| question.demands(host_map(layout), seed)).collect();
-    let needs: Vec<([usize; 2], usize)> = of_layouts
-        .into_iter()
-        .zip(layouts)
-        .map(|(both, layout)| (both.map(|demand| demands.place(demand)), texts.place(layout.text_pages)))
-        .collect();
-    let (estimates, text_walks): (Vec<_>, Vec<_>) = rayon::join(
+    let (mut maps, mut demands, mut texts) = (Distinct::default(), Distinct::default(), Distinct::default());
+    let of_layouts: Vec<usize> = layouts.iter().map(|layout| maps.place(host_map(layout))).collect();
+    let of_maps: Vec<[Demand; 2]> = maps.items.par_iter().map(|map| question.demands(*map, seed)).collect();
+    let of_maps: Vec<[usize; 2]> = of_maps.into_iter().map(|both| both.map(|demand| demands.place(demand))).collect();
+    let groups_of = |layout: &&Layout| question.text_groups(text_map(layout), seed);
+    let groups: Vec<Vec<TextGroup>> = layouts.par_iter().map(groups_of).collect();
+    let of_texts: Vec<usize> = groups.into_iter().map(|groups| texts.place(groups)).collect();
+    let (estimates, misses): (Vec<_>, Vec<_>) = rayon::join(
         || demands.items.par_iter().map(|demand| question.estimate(demand)).collect(),
-        || texts.items.par_iter().map(|text| question.text_walks_per_second(*text)).collect(),
+        || texts.items.par_iter().map(|groups| question.text_misses(groups)).collect(),
     );
-    let answer = |(both, text): &([usize; 2], usize)| {
-        question.answer(both.map(|at| estimates[at]), text_walks[*text], texts.items[*text].1)
-    };
-    needs.iter().map(answer).collect()
+    let answer = |(map, text): (&usize, &usize)| question.answer(of_maps[*map].map(|at| estimates[at]), misses[*text]);
+    of_layouts.iter().zip(&of_texts).map(answer).collect()
 }
 
 /// Things that differ, in the order in which they first came.
@@ -131,21 +139,37 @@ impl<T: PartialEq> Distinct<T> {
     }
 }
 
-/// Flushes of the whole TLB up to a moment, per second.
-fn flushes_per_second(outcome: &Outcome, time: SimTime) -> f64 {
-    let before = outcome.samples.iter().rev().find(|sample| sample.time <= time);
-    let flushes = before.map_or(0, |sample| sample.seen.flushes.full);
-    if time == SimTime::ZERO { 0.0 } else { flushes as f64 * 1e9 / time.nanos() as f64 }
+/// What the host had done by a moment.
+#[derive(Clone, Copy)]
+struct Done {
+    /// Flushes of the whole TLB per second.
+    flushes_per_second: f64,
+    /// Flushes of any kind per second.
+    interrupts_per_second: f64,
+    /// Page tables that splits took.
+    table_pages: u64,
+}
+
+impl Done {
+    fn by(outcome: &Outcome, time: SimTime) -> Self {
+        let Some(sample) = outcome.samples.iter().rfind(|sample| sample.time <= time) else {
+            return Self { flushes_per_second: 0.0, interrupts_per_second: 0.0, table_pages: 0 };
+        };
+        let per_second =
+            |count: u64| if time == SimTime::ZERO { 0.0 } else { count as f64 * 1e9 / time.nanos() as f64 };
+        let flushes = sample.seen.flushes;
+        Self {
+            flushes_per_second: per_second(flushes.full),
+            interrupts_per_second: per_second(flushes.full + flushes.ranged),
+            table_pages: sample.seen.table_pages,
+        }
+    }
 }
 
 /// Figures of what was simulated, with the estimate beside them.
 fn simulated_figures(question: &Question, estimated: &Answer, simulated: &Simulated, moment: &Moment) -> TlbFigures {
     let Simulated { now, quiet, whole } = simulated;
-    let answer = Answer {
-        text_walks_per_second: estimated.text_walks_per_second,
-        text_walk_percent: estimated.text_walk_percent,
-        ..question.answer([*now, *whole], 0.0, PageSize::Size4K)
-    };
+    let answer = question.answer([*now, *whole], estimated.text);
     let rate = question.workload.doc().accesses_per_second as f64;
     TlbFigures {
         refill_walks_per_second: Some(six((now.total_walks() - quiet.total_walks()) * rate)),
@@ -172,6 +196,8 @@ fn figures_of(question: &Question, answer: &Answer, moment: &Moment) -> TlbFigur
     let lost = answer.cost.lost_percent;
     let extra = [0, 1, 2].map(|at| lost[at] - answer.whole_cost.lost_percent[at]);
     let rate = question.workload.doc().accesses_per_second as f64;
+    let done = moment.done;
+    let flush = question.cost.flush_percent(done.interrupts_per_second);
     TlbFigures {
         time_ns: moment.time_ns,
         l1_misses_per_1000: six(l1_4k + l1_2m + l1_1g),
@@ -192,10 +218,16 @@ fn figures_of(question: &Question, answer: &Answer, moment: &Moment) -> TlbFigur
         extra_lost_percent_least: six(extra[0]),
         extra_lost_percent: six(extra[1]),
         extra_lost_percent_most: six(extra[2]),
-        text_walks_per_second: six(answer.text_walks_per_second),
+        text_l1_misses_per_second: six(answer.text.first_level.iter().sum()),
+        text_walks_per_second: six(answer.text.walks.iter().sum()),
         text_walk_percent: six(answer.text_walk_percent),
-        flushes_per_second: six(moment.flushes_per_second),
-        refill_walks_per_second_most: six(moment.flushes_per_second * question.walks_after_flush() as f64),
+        flushes_per_second: six(done.flushes_per_second),
+        refill_walks_per_second_most: six(done.flushes_per_second * question.walks_after_flush() as f64),
+        flush_interrupts_per_second: six(done.interrupts_per_second),
+        flush_percent_least: six(flush[0]),
+        flush_percent: six(flush[1]),
+        flush_percent_most: six(flush[2]),
+        split_table_bytes: done.table_pages * PAGE_BYTES,
         refill_walks_per_second: None,
         beside_estimate: None,
     }

@@ -7,8 +7,8 @@ use super::users::MemoryUsers;
 use super::virtual_range::VirtualRange;
 use crate::direct_map::{CallEnd, Change, CpaEra, DirectMap, Flushes, PermChange, Walk};
 use crate::memory::{Memory, MigrateType};
-use crate::text_alloc::{AreaId, AreaRequest, Areas, Backing, GiveBack, NoText, PieceId, TextPerms};
-use crate::units::{Order, PAGES_PER_2M, PfnRange};
+use crate::text_alloc::{AreaId, AreaRequest, Areas, Backing, GiveBack, NoText, OwnMemory, PieceId, TextPerms};
+use crate::units::{Order, PAGES_PER_2M, PageSize, PfnRange};
 
 /// How an area is mapped in its own virtual range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,10 +142,14 @@ impl Machine {
         self.areas.iter().flatten().flat_map(|area| area.frames.runs())
     }
 
-    /// 2 MiB entries that map open areas.
-    pub(super) fn large_text_entries(&self) -> u64 {
-        let large = self.areas.iter().flatten().filter(|area| area.mapping == Mapping::Huge);
-        large.flat_map(|area| area.frames.runs()).map(|run| run.pages() / PAGES_PER_2M).sum()
+    /// The area that memory of images belongs to, its first page there, and the size of the pages that map the area.
+    pub(super) fn text_place(&self, memory: OwnMemory) -> (AreaId, u64, PageSize) {
+        let (area, first) = match memory {
+            OwnMemory::Area(area) => (area, 0),
+            OwnMemory::Piece(piece) => self.rox.place(piece),
+        };
+        let mapping = self.areas[area.0 as usize].as_ref().map(|area| area.mapping);
+        (area, first, if mapping == Some(Mapping::Huge) { PageSize::Size2M } else { PageSize::Size4K })
     }
 
     /// Opens an area that is not for code, such as an interpreted program (`bpf_prog_alloc`), with a reset at its free.

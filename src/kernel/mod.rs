@@ -25,7 +25,7 @@ mod virtual_range;
 pub(crate) use boot::BOOT_PROGRAM;
 pub use boot::HostSetup;
 pub use given::{ForeignArea, GivenArea, GivenKernel, MapCall, MapChanges, PermMove};
-pub use layout::Layout;
+pub use layout::{Layout, TextLayout};
 pub use memory_map::{CellRun, CellState, MemoryMap};
 pub use programs::Unloaded;
 pub use release::{

@@ -81,6 +81,16 @@ impl Program {
         self.cpu
     }
 
+    /// Where its images are.
+    pub(super) fn slots(&self) -> impl Iterator<Item = Slot> {
+        let (one, several) = match &self.body {
+            Body::One(slot, _) => (Some(*slot), &[][..]),
+            Body::Several(_, functions) => (None, &functions[..]),
+            Body::Interpreted(_) => (None, &[][..]),
+        };
+        one.into_iter().chain(several.iter().map(|(slot, _)| *slot))
+    }
+
     /// How many images the program has.
     pub(super) fn images(&self) -> u64 {
         match &self.body {

@@ -35,6 +35,12 @@ impl<P> Programs<P> {
         self.numbers.len() as u64
     }
 
+    /// Those that are loaded, in no order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (ProgId, &P)> {
+        let program = |(id, number): (&ProgId, &u32)| Some((*id, self.programs[*number as usize].as_ref()?));
+        self.numbers.iter().filter_map(program)
+    }
+
     /// Adds a program; the one that had its id before is unloaded.
     #[inline]
     pub(super) fn load(&mut self, id: ProgId, program: P) -> Option<Unloaded> {
@@ -79,6 +85,7 @@ mod tests {
         assert_eq!(programs.load(id, 'b'), None);
         let second = programs.load(id, 'c').expect("the id is taken");
         assert_eq!(programs.loaded(), 1);
+        assert_eq!(programs.iter().collect::<Vec<_>>(), [(id, &'c')]);
         assert_eq!((programs.take(first), programs.take(second)), ('a', 'b'));
         assert_eq!(programs.load(ProgId::new(8), 'd'), None);
         assert_eq!(programs.programs.len(), 3, "numbers come again");

@@ -144,6 +144,12 @@ impl RoxCache {
         (*found.0, *found.1)
     }
 
+    /// Where a piece begins: its area and the page inside it.
+    pub(super) fn place(&self, piece: PieceId) -> (AreaId, u64) {
+        let (area, first, _) = self.locate(piece);
+        (area, first)
+    }
+
     /// Where a piece lies: its area, the first page inside it, and its pages.
     fn locate(&self, piece: PieceId) -> (AreaId, u64, u64) {
         let piece = self.pieces[piece.0 as usize].as_ref().expect("a piece is used only while it is out");

@@ -97,8 +97,10 @@ mod tests {
             host: "native".to_owned(),
             walk_cycles: [30.0, 22.0, 15.0],
             exposed_share: [0.05, 0.33, 1.0],
+            flush_cycles: [1000.0, 4000.0, 25_000.0],
             clock_hz: 3.7e9,
             text_runs_per_second: 1650,
+            text_runs: "uniform".to_owned(),
         }
     }
 

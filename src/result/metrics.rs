@@ -55,7 +55,7 @@ const fn about(name: &'static str, unit: &'static str, better: Better, headline:
 }
 
 /// The metrics that are known here; comparisons show them in this order. A result of a newer fragsim may have more.
-pub const KNOWN: [About; 70] = {
+pub const KNOWN: [About; 76] = {
     use Better::{Fixed, Higher, Lower, Neither};
     [
         about("counters.direct_map_level2_splits", "pages", Lower, Some("level-2 splits")),
@@ -112,11 +112,17 @@ pub const KNOWN: [About; 70] = {
         about("tlb.walks_per_second", "walks", Lower, None),
         about("tlb.walk_cycles_per_access", "cycles", Lower, None),
         about("tlb.level2_hit_cycles_per_access", "cycles", Neither, None),
+        about("tlb.text_l1_misses_per_second", "misses", Lower, None),
         about("tlb.text_walks_per_second", "walks", Lower, None),
         about("tlb.text_walk_percent", "%", Lower, None),
         about("tlb.flushes_per_second", "flushes", Lower, None),
         about("tlb.refill_walks_per_second_most", "walks", Lower, None),
         about("tlb.refill_walks_per_second", "walks", Lower, None),
+        about("tlb.flush_interrupts_per_second", "flushes", Lower, None),
+        about("tlb.flush_percent", "%", Lower, None),
+        about("tlb.flush_percent_least", "%", Lower, None),
+        about("tlb.flush_percent_most", "%", Lower, None),
+        about("tlb.split_table_bytes", "bytes", Lower, None),
         about("start.DirectMap4k", "kB", Fixed, None),
         about("start.DirectMap2M", "kB", Fixed, None),
         about("start.DirectMap1G", "kB", Fixed, None),

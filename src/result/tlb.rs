@@ -24,10 +24,16 @@ pub struct TlbAssumptions {
     pub walk_cycles: [f64; 3],
     /// How much of a walk's time the core cannot hide, from 0 to 1: least, likely, most.
     pub exposed_share: [f64; 3],
+    /// Cycles that a flush takes each CPU, without the walks after it: least, likely, most.
+    #[serde(default)]
+    pub flush_cycles: [f64; 3],
     /// Cycles of the core per second.
     pub clock_hz: f64,
     /// How often a CPU enters a page of BPF text, per second.
     pub text_runs_per_second: u64,
+    /// Which of the loaded programs it enters: `uniform`, or how many of the runs a hot set has.
+    #[serde(default)]
+    pub text_runs: String,
 }
 
 /// TLB misses at one moment; six digits of each. A level-2 miss is a page walk.
@@ -71,6 +77,9 @@ pub struct TlbFigures {
     pub extra_lost_percent: f64,
     /// The same at the largest share.
     pub extra_lost_percent_most: f64,
+    /// First-level misses of one CPU for BPF text per second.
+    #[serde(default)]
+    pub text_l1_misses_per_second: f64,
     /// Page walks of one CPU for BPF text per second.
     pub text_walks_per_second: f64,
     /// Cycles in which these are under way, in percent of all.
@@ -79,6 +88,21 @@ pub struct TlbFigures {
     pub flushes_per_second: f64,
     /// Page walks of one CPU per second with which the TLB fills again after them, at most.
     pub refill_walks_per_second_most: f64,
+    /// Flushes per second since the start that interrupt every CPU, of the whole TLB or of single pages.
+    #[serde(default)]
+    pub flush_interrupts_per_second: f64,
+    /// Cycles that these take a CPU, in percent of all and without the walks after them, at the least cycles for each.
+    #[serde(default)]
+    pub flush_percent_least: f64,
+    /// The same at the likely cycles.
+    #[serde(default)]
+    pub flush_percent: f64,
+    /// The same at the most cycles.
+    #[serde(default)]
+    pub flush_percent_most: f64,
+    /// Memory for page tables that splits have taken since the start, in bytes.
+    #[serde(default)]
+    pub split_table_bytes: u64,
     /// With the engine `simulate`: page walks of one CPU per second with which the TLB filled again after them, which all
     /// other figures of walks contain.
     #[serde(default, skip_serializing_if = "Option::is_none")]

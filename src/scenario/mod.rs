@@ -25,4 +25,4 @@ pub use machine::{Aged, LargestPage, Layout, Machine, MemoryMap, MemoryRange, Sn
 pub use names::{KernelName, PolicyName};
 pub use overrides::Overrides;
 pub use presets::{Choice, allocators, kernels, start_states};
-pub use tlb::{Engine, HostPage, NameOr, PageTables, Platform, Tlb};
+pub use tlb::{Engine, HostPage, HotSet, NameOr, PageTables, Platform, TextRuns, Tlb};

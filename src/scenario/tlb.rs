@@ -8,7 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::json::{Complaint, JsonPath};
-use crate::tlb::{CostModel, Cpu, CpuDoc, Host, Question, Tables, Workload, WorkloadDoc};
+use crate::tlb::{CostModel, Cpu, CpuDoc, Host, ProgramUse, Question, Tables, Workload, WorkloadDoc};
 use crate::units::PageSize;
 
 /// Most moments with TLB figures; a series has no more samples.
@@ -33,9 +33,14 @@ pub struct Tlb {
     /// How much of the time of a page walk the core cannot hide, from 0 to 1: least, likely, most. Default: 0.05, 0.33
     /// and 1.
     pub exposed_share: [f64; 3],
-    /// How often a CPU enters a page of BPF text, per second; loaded programs run alike. Default: 1650, with which one
-    /// 2 MiB page gives the 300 walks per second that were measured on a web server (Song Liu, July 2022).
+    /// Cycles that a flush takes each CPU, from the interrupt to its end, without the page walks after it: least, likely, most.
+    /// Default: 1000, 4000 and 25000.
+    pub flush_cycles: [f64; 3],
+    /// How often a CPU enters a page of BPF text, per second. Default: 1650, with which one 2 MiB page gives the 300 walks
+    /// per second that were measured on a web server (Song Liu, July 2022).
     pub text_runs_per_second: u64,
+    /// Which of the loaded programs it enters. Default: `uniform`.
+    pub text_runs: TextRuns,
     /// For how many of the moments of a result's `series` there are TLB figures at most, apart from its start and end: from
     /// 0 to 20000. They lie evenly over the simulated time of the trace. Each takes some milliseconds on a large host, for
     /// each allocator, and a kilobyte of result. Default: 8.
@@ -55,11 +60,52 @@ impl Default for Tlb {
             host: Platform::Native,
             page_tables: PageTables::NearCache,
             exposed_share: CostModel::default().exposed,
+            flush_cycles: CostModel::default().flush,
             text_runs_per_second: 1650,
+            text_runs: TextRuns::Uniform,
             samples: 8,
             engine: Engine::Estimate,
             simulated_accesses: 1_000_000,
         }
+    }
+}
+
+/// Which of the loaded programs run how often. What a program is entered for is spread evenly over its pages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TextRuns {
+    /// All alike.
+    #[default]
+    Uniform,
+    /// Some programs get most of the runs: which ones depends on their ids and the seed, not on the allocator.
+    HotSet(HotSet),
+}
+
+/// Programs that run more often than the others.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HotSet {
+    /// How many of 100 loaded programs are hot: above 0; at least one program is.
+    pub programs_percent: f64,
+    /// How many of 100 runs they get; the other programs share the rest evenly.
+    pub runs_percent: f64,
+}
+
+impl HotSet {
+    /// The first thing that is wrong with it, by key.
+    fn problem(self) -> Result<(), (&'static str, Complaint)> {
+        let Self { programs_percent, runs_percent } = self;
+        for (key, value) in [("programs_percent", programs_percent), ("runs_percent", runs_percent)] {
+            if !(0.0..=100.0).contains(&value) {
+                let help = "write from 0 to 100, such as 10 % of the programs for 90 % of the runs";
+                return Err((key, Complaint::new(format!("{value} is no percentage")).help(help)));
+            }
+        }
+        if programs_percent == 0.0 {
+            let complaint = Complaint::new("no program is hot");
+            return Err(("programs_percent", complaint.help("write how many of 100 programs are, or `uniform`")));
+        }
+        Ok(())
     }
 }
 
@@ -159,39 +205,60 @@ impl Tlb {
             NameOr::Name(name) => Workload::named(name).map_err(|complaint| named("workload", complaint)),
             NameOr::Own(doc) => Workload::new((**doc).clone()).map_err(|problems| below("workload", problems)),
         };
-        let shares = self.exposed_share;
-        let exposed = if shares.is_sorted() && shares.iter().all(|share| (0.0..=1.0).contains(share)) {
-            Ok(())
-        } else {
-            let complaint = Complaint::new("the exposed shares are not three ascending numbers from 0 to 1");
-            Err(named("exposed_share", complaint.help("write least, likely and most, such as [0.05, 0.33, 1.0]")))
-        };
-        let samples = if self.samples <= MAX_SAMPLES {
-            Ok(())
-        } else {
-            let complaint = Complaint::new(format!("{} is more than {MAX_SAMPLES} samples", self.samples));
-            Err(named("samples", complaint.help("no series has more; write 8 if a few will do")))
-        };
-        let accesses = if SIMULATED_ACCESSES.contains(&self.simulated_accesses) {
-            Ok(())
-        } else {
-            let complaint = Complaint::new(format!("{} accesses cannot be simulated", self.simulated_accesses));
-            Err(named("simulated_accesses", complaint.help("write from 1000 to 1000000000, such as 1000000")))
-        };
-        match (cpu, workload, exposed.and(samples).and(accesses)) {
-            (Ok(cpu), Ok(workload), Ok(())) => Ok(Question {
+        let mut problems: Vec<_> =
+            [cpu.as_ref().err(), workload.as_ref().err()].into_iter().flatten().flatten().cloned().collect();
+        problems.extend(self.number_problems());
+        match (cpu, workload) {
+            (Ok(cpu), Ok(workload)) if problems.is_empty() => Ok(Question {
                 cpu,
                 workload,
                 host: self.host.into(),
-                cost: CostModel { exposed: shares, tables: self.page_tables.into(), ..CostModel::default() },
+                cost: CostModel {
+                    exposed: self.exposed_share,
+                    flush: self.flush_cycles,
+                    tables: self.page_tables.into(),
+                    ..CostModel::default()
+                },
                 text_runs_per_second: self.text_runs_per_second as f64,
+                program_use: self.text_runs.into(),
                 largest_page,
             }),
-            (cpu, workload, exposed) => {
-                let problems = [cpu.err(), workload.err(), exposed.err()];
-                Err(problems.into_iter().flatten().flatten().collect())
-            }
+            _ => Err(problems),
         }
+    }
+
+    /// What is wrong with the numbers, with its place in this object.
+    fn number_problems(&self) -> Vec<(JsonPath, Complaint)> {
+        let root = JsonPath::root();
+        let mut problems = Vec::new();
+        let shares = self.exposed_share;
+        if !shares.is_sorted() || !shares.iter().all(|share| (0.0..=1.0).contains(share)) {
+            let complaint = Complaint::new("the exposed shares are not three ascending numbers from 0 to 1");
+            let help = "write least, likely and most, such as [0.05, 0.33, 1.0]";
+            problems.push((root.clone().key("exposed_share"), complaint.help(help)));
+        }
+        let cycles = self.flush_cycles;
+        if !cycles.is_sorted() || !cycles.iter().all(|cycles| (0.0..=1e9).contains(cycles)) {
+            let complaint = Complaint::new("the cycles of a flush are not three ascending numbers from 0 to 1e9");
+            let help = "write least, likely and most, such as [1000, 4000, 25000]";
+            problems.push((root.clone().key("flush_cycles"), complaint.help(help)));
+        }
+        if self.samples > MAX_SAMPLES {
+            let complaint = Complaint::new(format!("{} is more than {MAX_SAMPLES} samples", self.samples));
+            problems
+                .push((root.clone().key("samples"), complaint.help("no series has more; write 8 if a few will do")));
+        }
+        if !SIMULATED_ACCESSES.contains(&self.simulated_accesses) {
+            let complaint = Complaint::new(format!("{} accesses cannot be simulated", self.simulated_accesses));
+            let help = "write from 1000 to 1000000000, such as 1000000";
+            problems.push((root.clone().key("simulated_accesses"), complaint.help(help)));
+        }
+        if let TextRuns::HotSet(hot) = self.text_runs
+            && let Err((key, complaint)) = hot.problem()
+        {
+            problems.push((root.key("text_runs").key("hot_set").key(key), complaint));
+        }
+        problems
     }
 }
 
@@ -207,6 +274,17 @@ impl From<Platform> for Host {
             Platform::Guest(HostPage::Size4KiB) => Self::Pages(PageSize::Size4K),
             Platform::Guest(HostPage::Size2MiB) => Self::Pages(PageSize::Size2M),
             Platform::Guest(HostPage::Size1GiB) => Self::Pages(PageSize::Size1G),
+        }
+    }
+}
+
+impl From<TextRuns> for ProgramUse {
+    fn from(runs: TextRuns) -> Self {
+        match runs {
+            TextRuns::Uniform => Self::Uniform,
+            TextRuns::HotSet(HotSet { programs_percent, runs_percent }) => {
+                Self::HotSet { programs_percent, runs_percent }
+            }
         }
     }
 }

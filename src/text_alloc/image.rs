@@ -28,6 +28,12 @@ impl ImageBytes {
         self.0 as u64
     }
 
+    /// The length with the header that stands before it.
+    #[inline]
+    pub const fn with_header(self) -> u64 {
+        HEADER_BYTES + self.get()
+    }
+
     /// Pages when the image has pages of its own (`bpf_jit_binary_alloc`).
     #[inline]
     pub const fn own_pages(self) -> u64 {

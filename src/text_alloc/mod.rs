@@ -27,6 +27,9 @@ pub use image::{CHUNK_BYTES, ImageBytes};
 pub use list::{HugeGiveBack, Policy, PolicyOptions};
 pub use packs::{PackDesign, Packs};
 
+use crate::units::PAGE_BYTES;
+use std::ops::Range;
+
 /// A place that a policy handed out for one image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot {
@@ -117,6 +120,20 @@ impl Slot {
     pub const fn image(self) -> ImageBytes {
         self.image
     }
+
+    /// The memory, if only this image uses it.
+    pub const fn own_memory(self) -> Option<OwnMemory> {
+        match self.home {
+            Home::Own(memory) => Some(memory),
+            Home::Pack(_) => None,
+        }
+    }
+
+    /// The pages that hold the image, counted from the start of its memory.
+    pub const fn pages(self) -> Range<u64> {
+        let start = self.start as u64 * CHUNK_BYTES;
+        start / PAGE_BYTES..(start + self.image.with_header()).div_ceil(PAGE_BYTES)
+    }
 }
 
 /// What a policy holds at one moment. Bytes unless the name says otherwise.
@@ -158,6 +175,11 @@ pub trait TextAllocator: Send {
 
     /// What the policy holds now.
     fn usage(&self) -> TextUsage;
+
+    /// The memory that an image lies in; a policy that shares it among images knows which it is.
+    fn memory_of(&self, slot: Slot) -> Option<OwnMemory> {
+        slot.own_memory()
+    }
 }
 
 impl std::fmt::Debug for dyn TextAllocator {

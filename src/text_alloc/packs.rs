@@ -204,6 +204,13 @@ impl<D: PackDesign> TextAllocator for Packs<D> {
     fn usage(&self) -> TextUsage {
         self.usage
     }
+
+    fn memory_of(&self, slot: Slot) -> Option<OwnMemory> {
+        match slot.home {
+            Home::Own(memory) => Some(memory),
+            Home::Pack(pack) => self.packs[pack as usize].as_ref().map(|pack| pack.memory.into()),
+        }
+    }
 }
 
 /// Sets bits `start..start + count`; returns how many were clear.

@@ -5,7 +5,7 @@ use super::cost::{Cost, CostModel};
 use super::cpu::{Cpu, Kind, Level};
 use super::estimate::{Demand, Estimate, estimate};
 use super::leaves::{LeafMap, LeafMapBuilder};
-use super::text_pages::{TextUse, text_walks_per_second};
+use super::text_pages::{ProgramUse, TextGroup, TextMap, TextMisses, TextUse, text_misses};
 use super::workload::{HostMap, Placement, Workload};
 use crate::units::{PAGE_BYTES, PageSize};
 
@@ -28,6 +28,8 @@ pub struct Question {
     pub cost: CostModel,
     /// How often a page of BPF text is entered, per second of one CPU.
     pub text_runs_per_second: f64,
+    /// Which programs that is for.
+    pub program_use: ProgramUse,
     /// The largest page that the direct map may use.
     pub largest_page: PageSize,
 }
@@ -43,8 +45,8 @@ pub struct Answer {
     pub whole: Estimate,
     /// Their cost.
     pub whole_cost: Cost,
-    /// Page walks for BPF text, per second of one CPU.
-    pub text_walks_per_second: f64,
+    /// What BPF text misses, per second of one CPU.
+    pub text: TextMisses,
     /// Share of cycles that these take if all of them show, in percent.
     pub text_walk_percent: f64,
 }
@@ -63,29 +65,34 @@ impl Question {
         estimate(&self.cpu, self.host, demand)
     }
 
-    /// Page walks of one CPU per second for BPF text, if so many pages of this size hold the programs that run.
-    pub fn text_walks_per_second(&self, (pages, size): (u64, PageSize)) -> f64 {
+    /// The pages that hold the programs that run, by how often they are entered.
+    pub fn text_groups(&self, text: TextMap<'_>, seed: u64) -> Vec<TextGroup> {
+        text.groups(self.program_use, seed)
+    }
+
+    /// What BPF text on these pages misses, per second of one CPU.
+    pub fn text_misses(&self, groups: &[TextGroup]) -> TextMisses {
         let used = TextUse {
             entries_per_second: self.text_runs_per_second,
-            pages: pages as f64,
-            size,
+            groups: groups.to_vec(),
             other_walks_per_second: OTHER_TEXT_WALKS_PER_SECOND,
             other_2m_share: OTHER_TEXT_2M_SHARE,
         };
-        text_walks_per_second(&self.cpu, self.host, &used)
+        text_misses(&self.cpu, self.host, &used)
     }
 
-    /// What the misses cost, with the pages as they are and if none were split, and the walks for text pages of a size.
-    pub fn answer(&self, [now, whole]: [Estimate; 2], text_walks: f64, text_size: PageSize) -> Answer {
+    /// What the misses cost, with the pages as they are and if none were split, and those of BPF text.
+    pub fn answer(&self, [now, whole]: [Estimate; 2], text: TextMisses) -> Answer {
         let rate = self.workload.doc().accesses_per_second as f64;
         let cost = |estimate: &Estimate| self.cost.cost(&self.cpu, self.host, estimate, rate);
+        let cycles = PageSize::ALL.map(|size| text.walks[size as usize] * self.cost.walk_cycles(self.host, size));
         Answer {
             estimate: now,
             cost: cost(&now),
             whole,
             whole_cost: cost(&whole),
-            text_walks_per_second: text_walks,
-            text_walk_percent: 100.0 * text_walks * self.cost.walk_cycles(self.host, text_size) / self.cost.clock_hz,
+            text,
+            text_walk_percent: 100.0 * cycles.iter().sum::<f64>() / self.cost.clock_hz,
         }
     }
 
@@ -124,6 +131,7 @@ mod tests {
             host: Host::Native,
             cost: CostModel::default(),
             text_runs_per_second: 1650.0,
+            program_use: ProgramUse::Uniform,
             largest_page: PageSize::Size2M,
         }
     }
@@ -140,9 +148,9 @@ mod tests {
         let first = (blocks(0, 1), PageSize::Size4K);
         let pages: Vec<_> = [first, large[0]].into_iter().chain(small).chain([large[1]]).collect();
         let map = HostMap { pages: &pages, not_movable: &not_movable, unplaced: 0 };
-        let text = (50, PageSize::Size4K);
+        let text = [TextGroup { size: PageSize::Size4K, pages: 50.0, share: 1.0 }];
         let estimates = question.demands(map, 1).map(|demand| question.estimate(&demand));
-        question.answer(estimates, question.text_walks_per_second(text), text.1)
+        question.answer(estimates, question.text_misses(&text))
     }
 
     #[test]
@@ -160,7 +168,7 @@ mod tests {
     #[test]
     fn text_is_not_the_main_cost() {
         let answer = answer(&question("web-server"), 200);
-        assert!(answer.text_walks_per_second > 100.0);
+        assert!(answer.text.walks[0] > 100.0);
         assert!(answer.text_walk_percent < 0.01 && answer.text_walk_percent < answer.cost.lost_percent[1] / 10.0);
     }
 

@@ -30,6 +30,9 @@ pub struct CostModel {
     pub far_fetch: [f64; 2],
     /// How much of a walk's time the core cannot hide: least, likely, most.
     pub exposed: [f64; 3],
+    /// Cycles that a CPU spends on a flush, from the interrupt to its end, without the walks that fill the TLB again: least,
+    /// likely, most.
+    pub flush: [f64; 3],
     /// Walks that the workload has under way at once, if the core has that many walkers.
     pub walks_at_once: f64,
     /// The core's cycles per second.
@@ -41,13 +44,15 @@ pub struct CostModel {
 impl Default for CostModel {
     /// Native walks are estimates from published latencies; nested ones and the clock were measured on a Genoa guest
     /// (136 and 63 cycles, 3.7 GHz); the exposed share is throughput gained per walk cycle removed in seven
-    /// applications (Hunter et al., OSDI 2021: 0.33 on average, 0.03 to 0.95).
+    /// applications (Hunter et al., OSDI 2021: 0.33 on average, 0.03 to 0.95). Of flushes it is published that they take
+    /// microseconds (Amit, USENIX ATC 2017); the most is what an interrupt took in that guest (`scripts/tlb-flush-cost.c`).
     fn default() -> Self {
         Self {
             native_walk: [30.0, 22.0, 15.0],
             nested_walk: [136.0, 63.0, 63.0],
             far_fetch: [55.0, 325.0],
             exposed: [0.05, 0.33, 1.0],
+            flush: [1000.0, 4000.0, 25_000.0],
             walks_at_once: 1.0,
             clock_hz: 3.7e9,
             tables: Tables::default(),
@@ -80,6 +85,12 @@ impl CostModel {
         }
     }
 
+    /// Cycles of one CPU that so many flushes per second take, in percent of all: least, likely, most.
+    pub fn flush_percent(&self, per_second: f64) -> [f64; 3] {
+        // No CPU does more than flush.
+        self.flush.map(|cycles| (100.0 * per_second * cycles / self.clock_hz).min(100.0))
+    }
+
     /// The cost of estimated misses at a rate of accesses.
     ///
     /// In a guest, walks are charged by the size of the TLB entry, which is the smaller of both pages.
@@ -102,5 +113,17 @@ impl CostModel {
                 .exposed
                 .map(|exposed| 100.0 * exposed * walk_cycles * accesses_per_second / self.clock_hz),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flushes_take_their_part_of_a_core() {
+        let model = CostModel { flush: [0.0, 37_000.0, 1e9], ..CostModel::default() };
+        assert_eq!(model.flush_percent(1000.0), [0.0, 1.0, 100.0]);
+        assert_eq!(model.flush_percent(0.0), [0.0; 3]);
     }
 }

@@ -5,7 +5,7 @@
 //! - [`Simulator`] looks accesses up one by one, exactly; [`read_accesses`] reads them from a file.
 //! - [`estimate()`] gets miss rates without accesses, out of how many pages are used how often.
 //! - [`Workload`] says which kernel memory is used, and [`Placement`] puts it on a host.
-//! - [`text_walks_per_second()`] does the same for BPF text.
+//! - [`text_misses()`] does the same for BPF text, whose pages a [`TextMap`] knows.
 //! - [`Question`] asks all of that about a host whose page sizes are known, and either estimates or simulates.
 //! - [`CostModel`] turns misses into cycles and a share of time.
 
@@ -36,7 +36,7 @@ pub use estimate::{Demand, Estimate, PageGroup, RankClass, Region, Sweep, estima
 pub use leaf_text::read_leaves;
 pub use leaves::{LeafMap, LeafMapBuilder, Overlap};
 pub use simulate::{Simulated, Window};
-pub use text_pages::{TextUse, text_walks_per_second};
+pub use text_pages::{ProgramUse, TextGroup, TextMap, TextMisses, TextUse, text_misses};
 pub use workload::{
     Accesses, Home, HostMap, MemoryClass, Pattern, Placement, SCHEMA_VERSION as WORKLOAD_SCHEMA_VERSION, Workload,
     WorkloadDoc, workload_names,

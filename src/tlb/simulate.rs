@@ -113,7 +113,7 @@ impl Batches<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tlb::{CostModel, Cpu, Host, Workload};
+    use crate::tlb::{CostModel, Cpu, Host, ProgramUse, Workload};
     use crate::units::{PAGES_PER_2M, PageSize, Pfn, PfnRange};
 
     fn question(workload: &str, largest_page: PageSize) -> Question {
@@ -123,6 +123,7 @@ mod tests {
             host: Host::Native,
             cost: CostModel::default(),
             text_runs_per_second: 1650.0,
+            program_use: ProgramUse::Uniform,
             largest_page,
         }
     }

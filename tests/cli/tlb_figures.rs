@@ -33,6 +33,21 @@ fn results_say_what_splits_cost_and_what_that_rests_on() {
     let walks = [0, 1].map(|run| start(run)["extra_walks_per_1000"].as_f64().unwrap());
     assert!((walks[0] - walks[1]).abs() < 0.1, "{walks:?}");
     assert!((figure(&found, 1, "extra_walks_per_1000") - walks[1]).abs() < 0.1, "nothing was split by the trace");
+    // A table for each split; and of each flush 4000 cycles of 3.7 billion.
+    let counter = |run: usize, name: &str| found["runs"][run]["counters"][name].as_f64().unwrap();
+    let seconds = figure(&found, 0, "time_ns") / 1e9;
+    for run in [0, 1] {
+        let tables = counter(run, "direct_map_page_table_pages") * 4096.0;
+        assert_eq!(figure(&found, run, "split_table_bytes"), tables);
+        let rate = (counter(run, "flush_tlb_all") + counter(run, "flush_tlb_pages")) / seconds;
+        assert!((figure(&found, run, "flush_interrupts_per_second") / rate - 1.0).abs() < 1e-4 || rate == 0.0);
+        let percent =
+            ["flush_percent_least", "flush_percent", "flush_percent_most"].map(|name| figure(&found, run, name));
+        for (percent, cycles) in percent.into_iter().zip([1000.0, 4000.0, 25_000.0]) {
+            assert!((percent - 100.0 * rate * cycles / 3.7e9).abs() <= 1e-4 * percent, "{percent} {rate}");
+        }
+    }
+    assert!(figure(&found, 0, "split_table_bytes") > 0.0 && figure(&found, 0, "flush_percent") > 0.0);
     let two = place.run(&["run", "s.json", "--output", "-", "--threads", "2"]).stdout;
     assert!(two == place.run(&["run", "s.json", "--output", "-", "--threads", "1"]).stdout);
     let table = place.run(&["run", "s.json"]).stdout;
@@ -96,6 +111,37 @@ fn figures_can_be_simulated_instead_of_estimated() {
 }
 
 #[test]
+fn some_programs_may_run_more_often_than_others() {
+    let place = Place::new();
+    place.write("s.json", format!("{{{TRACE}}}"));
+    let often = ["--set", "tlb.text_runs_per_second=200000", "--set", "tlb.samples=0"];
+    let hot = r#"tlb.text_runs={"hot_set": {"programs_percent": 10, "runs_percent": 90}}"#;
+    let (uniform, hot) = (result(&place, &often), result(&place, &[&often[..], &["--set", hot]].concat()));
+    assert_eq!(
+        (&uniform["tlb"]["text_runs"], &hot["tlb"]["text_runs"]),
+        (&"uniform".into(), &"90 % of runs in 10 % of programs".into())
+    );
+    let first = |result: &Value| figure(result, 0, "text_l1_misses_per_second");
+    assert!(first(&hot) < 0.5 * first(&uniform), "what runs more often stays: {} {}", first(&hot), first(&uniform));
+    let name = "text_walks_per_second";
+    assert!(figure(&hot, 0, name) != figure(&uniform, 0, name));
+    for result in [&uniform, &hot] {
+        // One large page instead of a page for each program.
+        assert!(figure(result, 1, name) < 0.5 * figure(result, 0, name));
+        for run in [0, 1] {
+            let first = figure(result, run, "text_l1_misses_per_second");
+            assert!((figure(result, run, name)..=200_001.0).contains(&first), "{first}");
+        }
+    }
+    // As often as was measured on a web server, text is next to nothing, hot set or not.
+    for more in [&[][..], &["--set", r#"tlb.text_runs={"hot_set": {"programs_percent": 1, "runs_percent": 99}}"#]] {
+        let found = result(&place, more);
+        let (text, lost) = (figure(&found, 0, "text_walk_percent"), figure(&found, 0, "extra_lost_percent"));
+        assert!(text > 0.0 && text < 0.01 && text < lost / 10.0, "{text} {lost}");
+    }
+}
+
+#[test]
 fn core_workload_and_platform_can_be_chosen() {
     let place = Place::new();
     let workload = r#"{"name": "mine", "accesses_per_second": 1000000, "classes": [{"name": "slab",
@@ -120,11 +166,22 @@ fn wrong_choices_are_named_with_their_place() {
         (r#"{"cpu": 4}"#, &["tlb.cpu"]),
         (r#"{"exposed_share": [0.5, 0.1, 1.0]}"#, &["tlb.exposed_share", "three ascending numbers from 0 to 1"]),
         (r#"{"host": {"guest": "3KiB"}}"#, &["tlb.host"]),
+        (r#"{"flush_cycles": [2, 1, 3]}"#, &["tlb.flush_cycles", "three ascending numbers from 0 to 1e9"]),
         (r#"{"samples": 20001}"#, &["tlb.samples", "20001 is more than 20000 samples", "no series has more"]),
         (r#"{"samples": -1}"#, &["tlb.samples"]),
         (r#"{"engine": "simulated"}"#, &["unknown name `simulated`", "tlb.engine", "did you mean `simulate`?"]),
         (r#"{"engine": "exact"}"#, &["unknown name `exact`", "tlb.engine", "estimate", "simulate"]),
         (r#"{"engine": 1}"#, &["tlb.engine"]),
+        (r#"{"text_runs": "unifrm"}"#, &["unknown name `unifrm`", "tlb.text_runs", "did you mean `uniform`?"]),
+        (
+            r#"{"text_runs": {"hot_set": {"programs_percent": 10, "runs_percent": 900}}}"#,
+            &["900 is no percentage", "tlb.text_runs.hot_set.runs_percent", "from 0 to 100"],
+        ),
+        (
+            r#"{"text_runs": {"hot_set": {"programs_percent": 0, "runs_percent": 90}}}"#,
+            &["no program is hot", "tlb.text_runs.hot_set.programs_percent"],
+        ),
+        (r#"{"text_runs": {"hot_set": {"programs_percent": 10}}}"#, &["runs_percent"]),
         (
             r#"{"engine": "simulate", "simulated_accesses": 7}"#,
             &["7 accesses cannot be simulated", "tlb.simulated_accesses", "write from 1000 to 1000000000"],

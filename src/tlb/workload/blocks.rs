@@ -9,7 +9,7 @@ use crate::tlb::leaves::{LeafMap, LeafMapBuilder};
 use crate::units::{PAGES_PER_2M, PageSize, PfnRange};
 
 /// Page sizes and pageblock types of a host at one moment.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HostMap<'a> {
     /// The direct map's pages by size, ascending.
     pub pages: &'a [(PfnRange, PageSize)],
@@ -131,7 +131,7 @@ impl Shuffled {
 }
 
 /// The finalizer of SplitMix64 (Steele, Lea and Flood, 2014).
-const fn mix(mut bits: u64) -> u64 {
+pub(in crate::tlb) const fn mix(mut bits: u64) -> u64 {
     bits = (bits ^ bits >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ bits >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
     bits ^ bits >> 31

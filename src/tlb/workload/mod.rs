@@ -7,6 +7,7 @@ mod place;
 use serde_json::Value;
 
 pub use blocks::HostMap;
+pub(super) use blocks::mix;
 pub use contract::{Home, MemoryClass, Pattern, SCHEMA_VERSION, WorkloadDoc};
 pub use place::{Accesses, Placement};
 
