@@ -41,6 +41,8 @@ worse, and worse before no baseline; every input is checked in any case.";
 const BASELINES: &str = "results";
 /// Where the scenarios are that are checked if none is named.
 const SCENARIOS: &str = "scenarios";
+/// Where GitHub Actions says which file is the summary of a job.
+const JOB_SUMMARY: &str = "GITHUB_STEP_SUMMARY";
 /// Largest scenario or result.
 const MAX_INPUT: Bytes = Bytes::new(1 << 30);
 
@@ -75,7 +77,7 @@ pub(super) struct CheckArgs {
     /// Write the outcome as JUnit XML
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
-    /// Write the outcome as Markdown, for a job summary
+    /// Write the outcome as Markdown, for a job summary; added to what $GITHUB_STEP_SUMMARY has, if it is that file
     #[arg(long, value_name = "FILE")]
     md: Option<PathBuf>,
     /// How many threads work at once; the outcome is the same [default: one for each CPU]
@@ -88,6 +90,7 @@ pub(super) struct CheckArgs {
 
 /// Runs the command.
 pub(super) fn run(args: &CheckArgs, out: &mut dyn Write, messages: Messages) -> Result<u8, Failure> {
+    args.refuse_dash()?;
     let inputs = args.inputs()?;
     let mut report = CheckReport::default();
     for path in &inputs {
@@ -102,7 +105,8 @@ pub(super) fn run(args: &CheckArgs, out: &mut dyn Write, messages: Messages) -> 
         };
         report.inputs.push(CheckedInput { input, baseline, ending });
     }
-    args.write_files(&report)?;
+    // Whether the files can be written or not: the outcome is printed.
+    let files = args.write_files(&report);
     if args.github {
         let mut text = Vec::new();
         report.write_github(&mut text)?;
@@ -113,6 +117,7 @@ pub(super) fn run(args: &CheckArgs, out: &mut dyn Write, messages: Messages) -> 
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
         written => written?,
     }
+    files?;
     Ok(code(&report))
 }
 
@@ -174,7 +179,8 @@ impl CheckArgs {
                 .help("name another one with `--baseline`"),
         })?;
         let shown = Some(place.display().to_string());
-        let is_there = fs::metadata(&place).is_ok();
+        // What is there but cannot be reached is no missing baseline: reading it says what is wrong.
+        let is_there = !fs::metadata(&place).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
         if !is_there && !self.update {
             return Ok((shown, Ending::NoBaseline));
         }
@@ -250,21 +256,49 @@ impl CheckArgs {
         Ok(Rules { checks, tolerances: self.tolerance.clone() })
     }
 
-    fn write_files(&self, report: &CheckReport) -> Result<(), Failure> {
-        let write = |path: &Path, write: &dyn Fn(&mut dyn Write) -> io::Result<()>| {
-            let mut text = Vec::new();
-            write(&mut text)?;
-            AtomicFile::create(path)?.finish_with(&text)?;
-            Ok::<(), Failure>(())
-        };
-        if let Some(path) = &self.junit {
-            write(path, &|out| report.write_junit(out))?;
-        }
-        if let Some(path) = &self.md {
-            write(path, &|out| report.write(Format::Markdown, line_width(), out))?;
+    /// Standard output has the outcome already: no second one is written into it.
+    fn refuse_dash(&self) -> Result<(), Diagnostic> {
+        let (junit, md) = (self.junit.as_deref(), self.md.as_deref());
+        for (option, path, help) in [
+            ("--junit", junit, "name a file, such as check.xml"),
+            ("--md", md, "`--format md` prints it; to have both, name a file"),
+        ] {
+            if path.is_some_and(|path| path == Path::new("-")) {
+                return Err(Diagnostic::new(format!("`{option}` takes a file, not `-`")).help(help));
+            }
         }
         Ok(())
     }
+
+    /// Writes what services read: the second file even if the first one cannot be written.
+    fn write_files(&self, report: &CheckReport) -> Result<(), Failure> {
+        let junit =
+            self.junit.as_deref().map_or(Ok(()), |path| write_file(path, Vec::new(), &|out| report.write_junit(out)));
+        let md = self.md.as_deref().map_or(Ok(()), |path| {
+            write_file(path, summary_so_far(path)?, &|out| report.write(Format::Markdown, line_width(), out))
+        });
+        junit.and(md)
+    }
+}
+
+fn write_file(path: &Path, mut text: Vec<u8>, write: &dyn Fn(&mut dyn Write) -> io::Result<()>) -> Result<(), Failure> {
+    write(&mut text)?;
+    Ok(AtomicFile::create(path)?.finish_with(&text)?)
+}
+
+/// What a job of GitHub Actions has in its summary already, if this is that: every command of a step adds to it.
+fn summary_so_far(path: &Path) -> Result<Vec<u8>, Failure> {
+    if std::env::var_os(JOB_SUMMARY).is_none_or(|summary| Path::new(&summary) != path) || !path.is_file() {
+        return Ok(Vec::new());
+    }
+    let mut text = read_text(path, "the job summary", MAX_INPUT)?.text.into_bytes();
+    if text.last().is_some_and(|last| *last != b'\n') {
+        text.push(b'\n');
+    }
+    if !text.is_empty() {
+        text.push(b'\n');
+    }
+    Ok(text)
 }
 
 /// Whether a text is a result, whole or not; what is none is taken for a scenario.

@@ -125,10 +125,13 @@ fn file_name(subject: &Subject<'_>, kind: Kind) -> String {
     format!("{}-{}", plain(&subject.name()), kind.name())
 }
 
+/// Longest part of a file's name, in bytes: as long as a scenario's name may be.
+const LONGEST: usize = 100;
+
 /// A text as part of a file's name: whatever could be a path or an option is a dash.
 pub(super) fn plain(text: &str) -> String {
     let safe = |letter: char| letter.is_ascii_alphanumeric() || ['.', '_', '-'].contains(&letter);
-    text.chars().map(|letter| if safe(letter) { letter } else { '-' }).collect()
+    text.chars().take(LONGEST).map(|letter| if safe(letter) { letter } else { '-' }).collect()
 }
 
 impl PlotArgs {

@@ -109,7 +109,8 @@ pub fn sweep(subjects: &[Subject<'_>], key: &str) -> Result<Chart, SweepError> {
         return Err(SweepError::TooFew);
     }
     for other in rest {
-        if let Some(path) = difference(&first.subject.stamp.resolved, &other.subject.stamp.resolved, "", key) {
+        let swept = Swept { key, one: &first.text, other: &other.text };
+        if let Some(path) = difference(&first.subject.stamp.resolved, &other.subject.stamp.resolved, "", &swept) {
             return Err(SweepError::Other { key: key.to_owned(), other: path });
         }
     }
@@ -128,6 +129,7 @@ fn step<'a>(subject: &'a Subject<'a>, key: &str) -> Result<Step<'a>, SweepError>
         key.split('.').map(|part| format!("/{}", part.replace('~', "~0").replace('/', "~1"))).collect();
     let missing = || SweepError::Missing { scenario: subject.name(), key: key.to_owned() };
     let (text, size) = match subject.stamp.resolved.pointer(&pointer).ok_or_else(missing)? {
+        Value::String(text) if key == "kernel" || key.ends_with(".kernel") => (text.clone(), release(text)),
         Value::String(text) => (text.clone(), size_of(text)),
         Value::Number(number) => (number.to_string(), number.as_f64()),
         Value::Bool(flag) => (flag.to_string(), None),
@@ -142,17 +144,50 @@ fn size_of(text: &str) -> Option<f64> {
     bytes.or_else(|| text.parse::<SimDuration>().ok().map(|duration| duration.nanos() as f64))
 }
 
-/// The path of the first value in which two scenarios differ, besides the one at `key` and those that may.
-fn difference(one: &Value, other: &Value, path: &str, key: &str) -> Option<String> {
-    if one == other || path == key || MAY_DIFFER.contains(&path) {
+/// A number that orders kernel releases: 5.9 comes before 5.17.
+fn release(text: &str) -> Option<f64> {
+    let (major, minor) = text.split_once('.')?;
+    let [major, minor] = [major, minor].map(|part| part.parse::<u16>().ok().map(f64::from));
+    Some(major? * 65_536.0 + minor?)
+}
+
+/// The value of a sweep in two of its scenarios.
+struct Swept<'a> {
+    key: &'a str,
+    one: &'a str,
+    other: &'a str,
+}
+
+impl Swept<'_> {
+    /// Whether a value at this path is that of the sweep, or one that takes after it, as each allocator's `kernel` takes
+    /// after the scenario's.
+    fn explains(&self, one: &Value, other: &Value, path: &str) -> bool {
+        let follows = path.strip_suffix(self.key).is_some_and(|before| before.ends_with("]."));
+        path == self.key || (follows && one.as_str() == Some(self.one) && other.as_str() == Some(self.other))
+    }
+}
+
+/// The path of the first value in which two scenarios differ, besides that of the sweep and those that may.
+fn difference(one: &Value, other: &Value, path: &str, swept: &Swept<'_>) -> Option<String> {
+    if one == other || MAY_DIFFER.contains(&path) || swept.explains(one, other, path) {
         return None;
     }
-    let (Value::Object(left), Value::Object(right)) = (one, other) else { return Some(path.to_owned()) };
-    let names: BTreeSet<&String> = left.keys().chain(right.keys()).collect();
-    names.into_iter().find_map(|name| {
-        let below = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-        difference(left.get(name).unwrap_or(&Value::Null), right.get(name).unwrap_or(&Value::Null), &below, key)
-    })
+    match (one, other) {
+        (Value::Object(left), Value::Object(right)) => {
+            let names: BTreeSet<&String> = left.keys().chain(right.keys()).collect();
+            names.into_iter().find_map(|name| {
+                let below = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                let [left, right] = [left, right].map(|object| object.get(name).unwrap_or(&Value::Null));
+                difference(left, right, &below, swept)
+            })
+        }
+        (Value::Array(left), Value::Array(right)) if left.len() == right.len() => left
+            .iter()
+            .zip(right)
+            .enumerate()
+            .find_map(|(index, (left, right))| difference(left, right, &format!("{path}[{index}]"), swept)),
+        _ => Some(path.to_owned()),
+    }
 }
 
 /// The labels of the allocators, in the order in which they first come.
@@ -352,5 +387,23 @@ mod tests {
             error(&same, "machine.memory"),
             "two results have the same `machine.memory`, 64GiB, but differ elsewhere"
         );
+    }
+
+    #[test]
+    fn what_takes_after_the_value_may_differ_too() {
+        let with = |hash: u8, kernel: &str, first: &str| {
+            let mut result = with("64GiB", hash, 1);
+            let allocators = serde_json::json!([{"kernel": first, "label": "a"}, {"kernel": kernel, "label": "b"}]);
+            result.scenario.resolved = serde_json::json!({"kernel": kernel, "allocators": allocators});
+            result
+        };
+        let results = [with(1, "6.1", "6.1"), with(2, "5.17", "5.17"), with(3, "5.9", "5.9")];
+        let chart = sweep(&Subject::gather(&results).unwrap(), "kernel").unwrap();
+        let csv = chart.table.csv();
+        let order: Vec<&str> = csv.lines().skip(1).take(3).map(|line| line.split(',').nth(1).unwrap()).collect();
+        assert_eq!(order, ["5.9", "5.17", "6.1"]);
+        let results = [with(1, "6.1", "6.1"), with(2, "5.17", "6.18")];
+        let error = sweep(&Subject::gather(&results).unwrap(), "kernel").unwrap_err();
+        assert_eq!(error.to_string(), "the results differ not only in `kernel` but also in `allocators[0].kernel`");
     }
 }

@@ -51,7 +51,7 @@ pub fn splits(subject: &Subject<'_>, style: Style, out: &mut dyn Write) -> io::R
         writeln!(out, "\n{heading} from the start to {end}; {} at the top", HEIGHTS[7])?;
         let names =
             subject.contenders.iter().map(|one| one.label.clone() + &subject.seed_mark(subject.shown_run(one).seed));
-        let names: Vec<String> = names.collect();
+        let names: Vec<String> = names.map(|name| cut(&name, (style.width / 3).max(FEWEST))).collect();
         let name = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
         let number = lines.iter().map(|(_, last)| last.to_string().len()).max().unwrap_or(0);
         let room = style.width.saturating_sub(name + number + 4).clamp(FEWEST, COLUMNS);
@@ -61,6 +61,14 @@ pub fn splits(subject: &Subject<'_>, style: Style, out: &mut dyn Write) -> io::R
         }
     }
     Ok(())
+}
+
+/// A name in at most so many characters.
+fn cut(name: &str, most: usize) -> String {
+    if name.chars().count() <= most {
+        return name.to_owned();
+    }
+    name.chars().take(most - 1).chain(['…']).collect()
 }
 
 /// What is shown, and of which seed.
@@ -237,6 +245,16 @@ pack-4k   _________________________▂   3
 1 GiB pages split (level 3): none
 ";
         assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn long_names_leave_room_for_the_values() {
+        let mut result = two_runs();
+        result.runs[0].allocator = "ein-sehr-langer-Name-für-einen-Allokator-".repeat(3);
+        let style = Style { width: 40, colour: false };
+        let text = text(result, |subject, out| splits(subject, style, out));
+        assert!(text.contains("\nein-sehr-lan…  ____"), "{text}");
+        assert!(text.lines().filter(|line| line.contains('_')).all(|line| line.chars().count() <= 40), "{text}");
     }
 
     #[test]

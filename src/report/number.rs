@@ -2,8 +2,12 @@
 
 use serde_json::Value;
 
-/// A number: whole ones as they are, others with three digits behind the point at most.
+/// A number: whole ones as they are, others with three digits behind the point at most. Those that would be nothing in
+/// that way have one digit and an exponent.
 pub(crate) fn text(value: f64) -> String {
+    if value != 0.0 && value.abs() < 0.0005 {
+        return format!("{value:.0e}");
+    }
     let text = format!("{value:.3}");
     let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
     if text == "-0" { "0".to_owned() } else { text.to_owned() }
@@ -38,7 +42,8 @@ mod tests {
             [0.0, -0.0, 751.0, 7.5, 1.0 / 3.0, 1e15].map(text),
             ["0", "0", "751", "7.5", "0.333", "1000000000000000"]
         );
-        assert_eq!([9.0, -9.0, 0.0, -0.0001].map(signed), ["+9", "-9", "0", "0"]);
+        assert_eq!([0.0005, 0.000_499, 2e-9].map(text), ["0.001", "5e-4", "2e-9"]);
+        assert_eq!([9.0, -9.0, 0.0, -0.0001].map(signed), ["+9", "-9", "0", "-1e-4"]);
         assert_eq!([-23.36, 0.04, 100.0, -12345.6].map(percent), ["-23.4%", "+0.0%", "+100%", "-12346%"]);
         assert_eq!([751.0, -0.5, 1e17].map(|value| json(value).to_string()), ["751", "-0.5", "1e+17"]);
     }

@@ -141,6 +141,8 @@ fn metrics_that_went_count_and_metrics_that_came_are_listed() {
     let ended = place.run(&["check", "s.json"]);
     assert_eq!(ended.code, Some(0), "nobody can judge what was not there before");
     assert!(ended.stdout.contains("\nnew: counters.flush_tlb_all of pack-4k\n"), "{}", ended.stdout);
+    place.run(&["check", "s.json", "--junit", "check.xml"]);
+    assert!(place.read("check.xml").contains("name=\"new: counters.flush_tlb_all of pack-4k\"/>"));
     edit(&place, "results/s.json", |baseline| drop(baseline["runs"].as_array_mut().unwrap().remove(1)));
     let ended = place.run(&["check", "s.json"]);
     assert_eq!(ended.code, Some(0));
@@ -277,7 +279,51 @@ fn the_outcome_goes_to_every_service() {
     let ended = place.run(&["check", "s.json", "--junit", "no/check.xml"]);
     assert_eq!(ended.code, Some(2));
     assert!(ended.stderr.contains("there is no directory `no`"), "{}", ended.stderr);
+    // What came out is said all the same, and the other file is written.
+    assert!(ended.stdout.ends_with("Of 1 checked: 1 got worse.\n"), "{}", ended.stdout);
+    let ended = place.run(&["check", "s.json", "--junit", "no/check.xml", "--md", "other.md", "--format", "md"]);
+    assert_eq!((ended.code, place.read("other.md")), (Some(2), ended.stdout));
     assert!(place.names().iter().all(|name| !name.starts_with(".fragsim-")));
+}
+
+#[test]
+fn a_job_summary_keeps_what_other_commands_wrote() {
+    let place = place();
+    let check = |summary: &str| {
+        let mut command = place.command(&["check", "s.json", "--quiet", "--md", "summary.md"]);
+        let output = command.env("GITHUB_STEP_SUMMARY", summary).output().expect("the program starts");
+        assert_eq!(output.status.code(), Some(0));
+        place.read("summary.md")
+    };
+    let own = check("summary.md");
+    assert!(own.starts_with("### fragsim check: "), "{own}");
+    assert_eq!(check("summary.md"), format!("{own}\n{own}"));
+    place.write("summary.md", "# Title");
+    assert_eq!(check("summary.md"), format!("# Title\n\n{own}"));
+    assert_eq!(check("other.md"), own, "any other file is written anew");
+    let ended = place.run(&["check", "s.json", "--md", "-"]);
+    assert_eq!(ended.code, Some(2));
+    assert!(
+        ended.stderr.contains("`--format md` prints it") && !place.names().contains(&"-".to_owned()),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+#[cfg(unix)]
+fn a_baseline_that_may_not_be_read_is_not_a_missing_one() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = place();
+    let allow = |mode: u32| {
+        let permissions = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(place.path().join("results"), permissions).expect("the directory is ours");
+    };
+    allow(0o000);
+    let ended = place.run_unprivileged(&["check", "s.json"]);
+    allow(0o755);
+    assert_eq!(ended.code, Some(2), "{}", ended.stdout);
+    assert!(ended.stderr.contains("cannot open `results/s.json`: permission denied"), "{}", ended.stderr);
 }
 
 /// Each way to end, with the arguments for it; the place has a baseline that is worse than `s.json`, `good.json` with one

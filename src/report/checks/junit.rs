@@ -104,6 +104,9 @@ fn of_checked(checked: &Checked) -> Vec<Case> {
         let outcome = Outcome::Failed("the baseline has it, the result has not".to_owned());
         cases.push(Case { name: format!("gone: {}", missing(gone, with_seed)), outcome });
     }
+    for came in &checked.came {
+        cases.push(Case { name: format!("new: {}", missing(came, with_seed)), outcome: Outcome::Passed });
+    }
     cases
 }
 

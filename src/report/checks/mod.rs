@@ -319,8 +319,8 @@ writes it
         report().write_junit(&mut out).unwrap();
         let expected = "\
 <?xml version=\"1.0\" encoding=\"UTF-8\"?>
-<testsuites name=\"fragsim check\" tests=\"7\" failures=\"3\" errors=\"1\">
-  <testsuite name=\"a.json\" tests=\"4\" failures=\"2\" errors=\"0\">
+<testsuites name=\"fragsim check\" tests=\"8\" failures=\"3\" errors=\"1\">
+  <testsuite name=\"a.json\" tests=\"5\" failures=\"2\" errors=\"0\">
     <testcase classname=\"a.json\" name=\"the SAME metrics that are the same\"/>
     <testcase classname=\"a.json\" name=\"pack-4k: counters.direct_map_level2_splits\">
       <failure message=\"3 -&gt; 4, +1 (+33.3%), allowed none\"/>
@@ -329,6 +329,7 @@ writes it
     <testcase classname=\"a.json\" name=\"gone: counters.went|counter of pack-4k\">
       <failure message=\"the baseline has it, the result has not\"/>
     </testcase>
+    <testcase classname=\"a.json\" name=\"new: counters.new_counter of per-prog\"/>
   </testsuite>
   <testsuite name=\"b.json\" tests=\"1\" failures=\"0\" errors=\"0\">
     <testcase classname=\"b.json\" name=\"the ALL metrics that are the same\"/>
