@@ -91,6 +91,10 @@ pub(super) fn run(args: &TlbArgs, out: &mut dyn Write) -> Result<u8, Failure> {
         Batch::Flush => simulator.flush(),
         Batch::FlushPage(access) => simulator.flush_page(&leaves, access),
     })?;
+    if simulator.counts().total_accesses() == 0 {
+        let help = "write one address on each line, such as `0x1000`; with --binary, 8 bytes for each";
+        return Err(Diagnostic::new("the list has no access").in_file(name).help(help).into());
+    }
     TlbReport::new(&cpu, host, simulator.counts()).write(args.format, out)?;
     Ok(exit::DONE)
 }

@@ -94,7 +94,7 @@ impl Reader<'_> {
             if line.len() as u64 == MAX_LINE_BYTES && !line.ends_with(b"\n") {
                 return Err(wrong(format!("the line is longer than {MAX_LINE_BYTES} bytes")).help(BINARY_HELP));
             }
-            match parse_line(&line).map_err(|message| wrong(message).help(HELP))? {
+            match parse_line(&line).map_err(|message| wrong(message.clone()).help(help_for(&message)))? {
                 Line::Nothing => {}
                 Line::Access(access) => {
                     if self.leaves.size_at(access).is_none() {
@@ -156,9 +156,16 @@ impl Reader<'_> {
 }
 
 const HELP: &str = "write an address such as `4096`, `0x1000`, `0x1000 w`, or `flush`";
+/// What is said of a line that is no text.
+const NO_TEXT: &str = "this line is no text";
 const BINARY_HELP: &str = "a list of 64-bit numbers is read with --binary";
 const TEXT_HELP: &str = "a text is read without --binary; addresses of user and kernel have 57 bits at most";
 const UNMAPPED_HELP: &str = "add its range to the leaf sizes, or a line such as `* 4K` for everything else";
+
+/// What to do about a line that cannot be read.
+fn help_for(message: &str) -> &'static str {
+    if message == NO_TEXT { BINARY_HELP } else { HELP }
+}
 
 fn not_canonical(address: u64) -> String {
     format!("{address:#x} is no canonical address: bits 56 to 63 differ")
@@ -179,7 +186,7 @@ fn fill(input: &mut dyn BufRead, block: &mut [u8]) -> io::Result<usize> {
 }
 
 fn parse_line(line: &[u8]) -> Result<Line, String> {
-    let text = str::from_utf8(line).map_err(|_| "this line is no text".to_owned())?;
+    let text = str::from_utf8(line).map_err(|_| NO_TEXT.to_owned())?;
     let text = text.split('#').next().unwrap_or("");
     let mut words = text.split_ascii_whitespace();
     let parts = (words.next(), words.next(), words.next());
@@ -261,6 +268,8 @@ mod tests {
         let error = read(&[0xff; 5000], ListFormat::Text).unwrap_err();
         assert!(error.message.contains("longer than 4096 bytes"), "{error}");
         assert_eq!(read(&[0xff, b'\n'], ListFormat::Text).unwrap_err().message, "this line is no text");
+        let error = read(&[0xff, b'\n'], ListFormat::Text).unwrap_err();
+        assert!(error.help.as_deref().is_some_and(|help| help.contains("--binary")), "{error}");
     }
 
     #[test]

@@ -91,7 +91,7 @@ impl CostModel {
         self.flush.map(|cycles| (100.0 * per_second * cycles / self.clock_hz).min(100.0))
     }
 
-    /// The cost of estimated misses at a rate of accesses.
+    /// The cost of misses; accesses come at this rate as long as no walk takes time.
     ///
     /// In a guest, walks are charged by the size of the TLB entry, which is the smaller of both pages.
     pub fn cost(&self, cpu: &Cpu, host: Host, estimate: &Estimate, accesses_per_second: f64) -> Cost {
@@ -109,9 +109,11 @@ impl CostModel {
         Cost {
             walk_cycles,
             second_level_cycles: second_hits * f64::from(cpu.doc().walk.second_level_hit_cycles),
-            lost_percent: self
-                .exposed
-                .map(|exposed| 100.0 * exposed * walk_cycles * accesses_per_second / self.clock_hz),
+            lost_percent: self.exposed.map(|exposed| {
+                // For each cycle of work.
+                let lost = exposed * walk_cycles * accesses_per_second / self.clock_hz;
+                100.0 * lost / (1.0 + lost)
+            }),
         }
     }
 }
@@ -119,6 +121,23 @@ impl CostModel {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_core_loses_more_than_all_its_cycles() {
+        let cpu = Cpu::named("zen4").unwrap();
+        let group =
+            |pages| crate::tlb::PageGroup { region: 0, size: PageSize::Size4K, pages, rates: [1.0 / pages, 0.0, 0.0] };
+        let demand = crate::tlb::Demand {
+            regions: vec![crate::tlb::Region::SCATTERED],
+            groups: vec![group(1e9)],
+            ..crate::tlb::Demand::default()
+        };
+        let estimate = crate::tlb::estimate(&cpu, Host::Native, &demand);
+        let lost = |rate| CostModel::default().cost(&cpu, Host::Native, &estimate, rate).lost_percent[2];
+        // Nearly every access walks for 30 cycles: half the time is lost if 30 cycles of work lie between.
+        assert!((lost(3.7e9 / 30.0) - 50.0).abs() < 0.1 && (lost(3.7e9 / 3e5) - 0.01).abs() < 1e-4);
+        assert!(lost(1e18) <= 100.0);
+    }
 
     #[test]
     fn flushes_take_their_part_of_a_core() {

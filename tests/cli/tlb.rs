@@ -82,6 +82,10 @@ fn bad_inputs_are_told_with_their_place_and_a_remedy() {
     };
     place.write("ways.json", cpu("/structures/0/ways", json!(5)));
     place.write("entries.json", cpu("/structures/0/entries", json!(0)));
+    place.write("empty.txt", "");
+    place.write("flush.txt", "# nothing\nflush\n\nflush 0x1000\n");
+    place.write("noise.bin", [0xff, 0x80, 0x0a]);
+    place.write("huge.txt", "0x1000\n0xfffffffffffffffff\n");
     place.write("pages.json", cpu("/structures/0/pages", json!(["4K", "2M"])));
     for (arguments, message, at, help) in [
         (&["--cpu", "zen4", "--accesses", "list.txt"][..], "`junk` is no address", "list.txt:7:1", "write an address"),
@@ -114,6 +118,13 @@ fn bad_inputs_are_told_with_their_place_and_a_remedy() {
         (&["--cpu", "zen4", "--accesses", "none.txt"], "cannot open `none.txt`", "", ""),
         (&["--cpu", "zen4", "--accesses", "cut.bin", "--binary"], "the list ends after 4 bytes", "cut.bin", "8 bytes"),
         (&["--cpu", "zen4"], "--accesses <FILE>", "", ""),
+        (&["--cpu", "zen4", "--accesses", "empty.txt"], "the list has no access", "empty.txt", "write one address"),
+        (&["--cpu", "zen4", "--accesses", "empty.txt", "--binary"], "the list has no access", "empty.txt", "8 bytes"),
+        (&["--cpu", "zen4", "--accesses", "flush.txt"], "the list has no access", "flush.txt", "write one address"),
+        (&["--cpu", "zen4", "--accesses", "."], "`.` is a directory", "", "name a file"),
+        (&["--cpu", ".", "--accesses", "good.txt"], "`.` is a directory", "", "name a file"),
+        (&["--cpu", "zen4", "--accesses", "noise.bin"], "this line is no text", "noise.bin:1:1", "--binary"),
+        (&["--cpu", "zen4", "--accesses", "huge.txt"], "does not fit into 64 bits", "huge.txt:2:1", "write an address"),
         (&["--cpu", "zen4", "--accesses", "good.txt", "--host-pages", "3M"], "a page size is 4K, 2M or 1G", "", ""),
     ] {
         let ended = place.run(&[&["tlb"], arguments].concat());
