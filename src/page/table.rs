@@ -3,6 +3,7 @@
 use super::{add, escape};
 use crate::compare::Summary;
 use crate::plot::{Contender, Subject};
+use crate::report::number;
 use crate::result::{About, Better, KNOWN};
 
 /// Draws the table.
@@ -23,7 +24,8 @@ pub(super) fn draw(html: &mut String, subject: &Subject<'_>) {
             format_args!(
                 "<th scope=\"col\" title=\"{} {better}\">{}<br><small>{}</small></th>",
                 about.name,
-                about.headline.unwrap_or(about.name),
+                // Not broken after the hyphen.
+                about.headline.unwrap_or(about.name).replace('-', "\u{2011}"),
                 about.unit
             ),
         );
@@ -70,15 +72,15 @@ fn cell(html: &mut String, summary: Option<&Summary>) {
     let (median, least, most) = (summary.median, summary.least, summary.most);
     add(html, format_args!("<td data-value=\"{median}\">{}", grouped(median)));
     if least < most {
-        add(html, format_args!("<br><small>{} to {}</small>", grouped(least), grouped(most)));
+        add(html, format_args!("<br><small>{}–<wbr>{}</small>", grouped(least), grouped(most)));
     }
     html.push_str("</td>");
 }
 
-/// A number with commas between thousands.
+/// A number with commas between thousands, and as many digits as the other tables show.
 fn grouped(value: f64) -> String {
-    let text = value.to_string();
-    let (whole, fraction) = text.split_at(text.find('.').unwrap_or(text.len()));
+    let text = number::text(value);
+    let (whole, fraction) = text.split_at(text.find(['.', 'e']).unwrap_or(text.len()));
     let (sign, digits) = whole.split_at(usize::from(whole.starts_with('-')));
     let mut grouped = sign.to_owned();
     for (at, digit) in digits.chars().enumerate() {
@@ -97,5 +99,6 @@ mod tests {
     #[test]
     fn thousands_are_set_apart() {
         assert_eq!([0.0, 988.5, 1234.0, -1_234_567.25].map(grouped), ["0", "988.5", "1,234", "-1,234,567.25"]);
+        assert_eq!([0.038_878_750_1, 1_234.000_1, 3e-6].map(grouped), ["0.039", "1,234", "3e-6"]);
     }
 }

@@ -97,7 +97,8 @@ pub(super) fn draw(subject: &Subject<'_>) -> Chart {
         0 | 1 => "",
         _ => " Bar: median of the seeds; whisker and numbers in brackets: lowest to highest.",
     };
-    let mut page = Page::new(&title, &format!("{}. Shorter bars are better.{seeds}", subject.setting()));
+    let memory = subject.out_of_memory_note();
+    let mut page = Page::new(&title, &format!("{}. Shorter bars are better.{seeds}{memory}", subject.setting()));
     let names = subject.contenders.iter().map(|contender| name_width(&contender.label)).fold(0.0, f64::max);
     let rows = subject.contenders.len() as f64;
     for columns in shown.chunks(ACROSS) {

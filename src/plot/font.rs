@@ -134,10 +134,33 @@ mod tests {
 
     #[test]
     fn the_font_has_every_letter_that_charts_write() {
-        for (face, letters) in [(&*REGULAR, "azAZ09 %–—…×·≤≥≈→µé"), (&*BOLD, "azAZ09 %–…×·")] {
+        for (face, letters) in [(&*REGULAR, "azAZ09 %–—…×·≤≥≈→µéűŁ"), (&*BOLD, "azAZ09 %–…×·éűŁ")]
+        {
             for letter in letters.chars() {
                 assert!(face.glyph_index(letter).is_some(), "{letter}");
             }
+        }
+    }
+
+    /// Whether anything was drawn.
+    struct Ink(bool);
+
+    impl Pen for Ink {
+        fn move_to(&mut self, _: f64, _: f64) {}
+        fn line_to(&mut self, _: f64, _: f64) {
+            self.0 = true;
+        }
+        fn quad_to(&mut self, _: f64, _: f64, _: f64, _: f64) {}
+        fn curve_to(&mut self, _: f64, _: f64, _: f64, _: f64, _: f64, _: f64) {}
+        fn close(&mut self) {}
+    }
+
+    #[test]
+    fn what_the_font_lacks_is_seen_to_be_missing() {
+        for weight in [Weight::Regular, Weight::Bold] {
+            let mut ink = Ink(false);
+            outline("\u{65e5}", 12.0, weight, (0.0, 0.0), &mut ink);
+            assert!(ink.0 && width("\u{65e5}", 12.0, weight) > 0.0);
         }
     }
 

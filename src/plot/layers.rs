@@ -67,7 +67,8 @@ fn notes(subject: &Subject<'_>) -> String {
         none if none.is_empty() => String::new(),
         note => format!("; {note}"),
     };
-    format!("{}{seed}. Numbers at the right: at the end.", subject.setting())
+    let memory = subject.out_of_memory_note();
+    format!("{}{seed}. Numbers at the right: at the end.{memory}", subject.setting())
 }
 
 /// The layers of one run by column.

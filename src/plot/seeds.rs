@@ -50,7 +50,7 @@ const METRICS: [Metric; 3] = [
 pub(super) fn draw(subject: &Subject<'_>) -> Chart {
     let title = format!("How much {} differ from seed to seed", subject.allocators());
     let notes = "A dot is a seed, the box the middle half of them, the line in it the median.";
-    let mut page = Page::new(&title, &format!("{}. {notes}", subject.setting()));
+    let mut page = Page::new(&title, &format!("{}. {notes}{}", subject.setting(), subject.out_of_memory_note()));
     let names = subject.contenders.iter().map(|contender| short_name(&contender.label));
     let names = names.map(|name| font::width(&name, LABEL_SIZE, Weight::Regular)).fold(0.0, f64::max);
     let mut table = Table::new(&["metric", "allocator", "seed", "value"]);

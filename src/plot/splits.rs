@@ -41,6 +41,8 @@ struct Line<'a> {
     contender: &'a Contender<'a>,
     look: Look,
     values: Vec<Option<Spread>>,
+    /// The median of what its runs ended with, whenever that was.
+    last: f64,
 }
 
 pub(super) fn draw(subject: &Subject<'_>) -> Chart {
@@ -71,19 +73,20 @@ fn lines<'a>(subject: &'a Subject<'a>, level: &Level) -> Vec<Line<'a>> {
         contender,
         look: Look::of(number),
         values: contender.over_time(subject.end(), level.value),
+        last: Spread::of(contender.runs.iter().filter_map(|run| run.series.last()).map(level.value))
+            .map_or(0.0, |spread| spread.middle),
     };
     subject.contenders.iter().enumerate().map(line).collect()
 }
 
 /// What stands at the end of a line.
 fn label(line: &Line<'_>) -> String {
-    let last = line.values.iter().flatten().last().map_or(0.0, |spread| spread.middle);
     let mut text = format!(
         "{} {}",
         font::shorten(&line.contender.label, LABEL_SIZE, Weight::Regular, 150.0),
-        Quantity::Count.text(last)
+        Quantity::Count.text(line.last)
     );
-    if line.contender.out_of_memory().is_some() {
+    if line.contender.out_of_memory() > 0 {
         text += " (out of memory)";
     }
     text

@@ -203,6 +203,25 @@ impl<'a> Subject<'a> {
         if self.shown_seed() == Some(seed) { String::new() } else { format!(" (seed {seed})") }
     }
 
+    /// Whose runs ended because memory ran out, as a sentence; nothing if nobody's did.
+    pub(super) fn out_of_memory_note(&self) -> String {
+        let ended: Vec<(&Contender<'_>, usize)> =
+            self.contenders.iter().map(|one| (one, one.out_of_memory())).filter(|(_, runs)| *runs > 0).collect();
+        if ended.is_empty() {
+            return String::new();
+        }
+        let everyone = ended.len() == self.contenders.len() && ended.iter().all(|(one, runs)| *runs == one.runs.len());
+        if everyone && ended.len() > 1 {
+            return " All of them ran out of memory and stopped there.".to_owned();
+        }
+        let name = |(one, runs): &(&Contender<'_>, usize)| match one.runs.len() {
+            all if all == *runs => one.label.clone(),
+            all => format!("{} ({runs} of {all} seeds)", one.label),
+        };
+        let names = ended.iter().map(name).collect::<Vec<_>>().join(", ");
+        format!(" Ran out of memory and stopped there: {names}.")
+    }
+
     /// `7 allocators`, or the name of the only one.
     pub(super) fn allocators(&self) -> String {
         match self.contenders.as_slice() {
@@ -224,13 +243,9 @@ impl<'a> Contender<'a> {
         (0..COLUMNS).map(|column| Spread::of(runs.iter().filter_map(|run| run[column]))).collect()
     }
 
-    /// The first moment at which one of the runs was out of memory, in nanoseconds.
-    pub(super) fn out_of_memory(&self) -> Option<u64> {
-        let ends = self.runs.iter().filter_map(|run| match run.outcome {
-            Outcome::OutOfMemory { time_ns, .. } => Some(time_ns),
-            Outcome::Completed {} => None,
-        });
-        ends.min()
+    /// How many of its runs ended because memory ran out.
+    pub(super) fn out_of_memory(&self) -> usize {
+        self.runs.iter().filter(|run| matches!(run.outcome, Outcome::OutOfMemory { .. })).count()
     }
 }
 
@@ -278,6 +293,25 @@ mod tests {
             Subject::gather(&twice).unwrap_err().to_string(),
             "the allocator `per-prog` with seed 1 of scenario `small` is in two results"
         );
+    }
+
+    #[test]
+    fn whoever_ran_out_of_memory_is_named() {
+        let of = |label: &str, seed: u64, ended: bool| {
+            let mut run = Run { seed, ..run(label, 0, 0, TextReport::default()) };
+            if ended {
+                run.outcome = Outcome::OutOfMemory { time_ns: 0, event: 1, message: String::new() };
+            }
+            run
+        };
+        let note = |runs: Vec<Run>| {
+            let results = [result(runs)];
+            Subject::gather(&results).unwrap()[0].out_of_memory_note()
+        };
+        assert_eq!(note(vec![of("a", 1, false), of("b", 1, false)]), "");
+        let some = vec![of("a", 1, true), of("a", 2, false), of("b", 1, true), of("b", 2, true), of("c", 1, false)];
+        assert_eq!(note(some), " Ran out of memory and stopped there: a (1 of 2 seeds), b.");
+        assert_eq!(note(vec![of("a", 1, true), of("b", 1, true)]), " All of them ran out of memory and stopped there.");
     }
 
     #[test]

@@ -232,7 +232,8 @@ fn draw(steps: &[Step<'_>], key: &str) -> Chart {
     let names = names.into_iter().collect::<Vec<_>>().join(", ");
     let mut page = Page::new(
         &title,
-        &format!("Scenario {names}, {seeds} seeds; {bars}.").replace("1 seeds; one seed", "one seed"),
+        &format!("Scenario {names}, {seeds} seeds; {bars}.{}", out_of_memory_note(steps))
+            .replace("1 seeds; one seed", "one seed"),
     );
     let mut table = Table::new(&[
         "metric",
@@ -267,6 +268,15 @@ fn draw(steps: &[Step<'_>], key: &str) -> Chart {
     }
     let subjects: Vec<&Subject<'_>> = steps.iter().map(|step| step.subject).collect();
     Chart { kind: Kind::Sweep, scene: page.finish(&subjects), table, hovers: vec![], maps: vec![] }
+}
+
+/// Where runs ended because memory ran out, as a sentence; nothing if none did.
+fn out_of_memory_note(steps: &[Step<'_>]) -> String {
+    let ended = |step: &&Step<'_>| step.subject.contenders.iter().any(|contender| contender.out_of_memory() > 0);
+    match steps.iter().filter(ended).map(|step| step.text.as_str()).collect::<Vec<_>>().as_slice() {
+        [] => String::new(),
+        values => format!(" Some ran out of memory and stopped there: at {}.", values.join(", ")),
+    }
 }
 
 /// The points of an allocator as rows.
