@@ -1,25 +1,35 @@
 #!/usr/bin/env bash
 # Both TLB engines beside peers, in one run on one core: a plain C program, cachegrind, and benches/tlb.rs.
-# What is not installed is skipped with a message. Usage: scripts/tlb-bench.sh
+# Peers that are missing are installed where that takes no password (Debian, as root), else skipped with a message.
+# Usage: scripts/tlb-bench.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 core=$(taskset -pc $$ | sed 's/.*: //; s/[-,].*//')
 
+# Installs a Debian package if its program is missing and that can be done.
+have() {
+  command -v "$1" >/dev/null && return
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    apt-get install -y -q "$2" >/dev/null 2>&1 || true
+  fi
+  command -v "$1" >/dev/null
+}
+
 echo "machine: $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1), one core, load $(cut -d' ' -f1 /proc/loadavg)"
-if command -v cc >/dev/null; then
+if have cc gcc; then
   cc -O3 -o "$work/peer" scripts/tlb-peer.c -lm
   taskset -c "$core" "$work/peer"
 else
   echo "skipped: the C peer needs a C compiler (cc)"
 fi
-if command -v cc >/dev/null && command -v valgrind >/dev/null; then
+if have cc gcc && have valgrind valgrind; then
   cc -O1 -o "$work/refs" scripts/tlb-references.c
   options=(--tool=cachegrind --cache-sim=yes --I1=262144,4,4096 --D1=262144,4,4096 --LL=6291456,12,4096 --cachegrind-out-file=/dev/null)
   start=$(date +%s.%N)
   taskset -c "$core" valgrind "${options[@]}" "$work/refs" 4000000 2>"$work/log"
-  refs=$(sed -n 's/.*\(I\|D\) *refs: *\([0-9,]*\).*/\2/p' "$work/log" | tr -d , | paste -sd+ | bc)
+  refs=$(sed -n 's/.*\(I\|D\) *refs: *\([0-9,]*\).*/\2/p' "$work/log" | tr -d , | awk '{ sum += $1 } END { print sum }')
   awk -v refs="$refs" -v start="$start" -v end="$(date +%s.%N)" \
     'BEGIN { printf "cachegrind, 64x4 and 1536x12: %.1f M references/s of wall time\n", refs / (end - start) / 1e6 }'
 else
