@@ -5,10 +5,12 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 cargo build --release --locked --quiet
 run=(cargo run --release --locked --quiet --example tlb_validation --)
-"${run[@]}" published >docs/tlb-validation.md
+# The page is replaced when all of it is there.
+page=$(mktemp) oracles=$(mktemp)
+trap 'rm -f "$page" "$oracles"' EXIT
+"${run[@]}" published >"$page"
 # One core of each kind; the others have the structures of one of these, or like them. Without names: all cores.
-"${run[@]}" grid haswell-ep skylake-sp icelake-sp gracemont skymont zen2 zen4 zen5 neoverse-n1 >>docs/tlb-validation.md
-oracles=$(mktemp)
-trap 'rm -f "$oracles"' EXIT
+"${run[@]}" grid haswell-ep skylake-sp icelake-sp gracemont skymont zen2 zen4 zen5 neoverse-n1 >>"$page"
 scripts/tlb-oracles.py --output "$oracles" >/dev/null
-sed 's/^# /## /' "$oracles" >>docs/tlb-validation.md
+sed 's/^# /## /' "$oracles" >>"$page"
+cat "$page" >docs/tlb-validation.md
