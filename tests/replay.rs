@@ -5,8 +5,10 @@ use fragsim::kernel::{HostSetup, Kernel, Release};
 use fragsim::memory::{MemoryLayout, StartState};
 use fragsim::replay::{Contender, End, Observing, Outcome, Sampling, replay};
 use fragsim::text_alloc::{Policy, PolicyOptions};
-use fragsim::trace::{Event, EventKind, Images, InMemory, Load, ProgId};
-use fragsim::units::{Bytes, PageSize, PfnRange, SimTime};
+use fragsim::trace::{
+    Event, EventKind, EventSource, Images, InMemory, Load, Permission, ProgId, SetMemory, TraceError,
+};
+use fragsim::units::{Bytes, PageSize, Pfn, PfnRange, SimTime};
 
 fn load(id: u64, bytes: u32) -> EventKind {
     let images = Images::one(bytes).unwrap();
@@ -23,6 +25,10 @@ fn trace(events: Vec<(u64, EventKind)>) -> Vec<Event> {
 }
 
 fn run(layout: &MemoryLayout, hosts: &[(&str, Policy)], events: Vec<(u64, EventKind)>) -> Vec<Outcome> {
+    replay_of(layout, hosts, &mut InMemory::new(trace(events)))
+}
+
+fn replay_of(layout: &MemoryLayout, hosts: &[(&str, Policy)], source: &mut (dyn EventSource + Send)) -> Vec<Outcome> {
     let contender = |&(release, policy): &(&str, Policy)| Contender {
         host: HostSetup {
             release: Release::named(release).unwrap(),
@@ -38,7 +44,7 @@ fn run(layout: &MemoryLayout, hosts: &[(&str, Policy)], events: Vec<(u64, EventK
     };
     let observing = Observing { sampling: Sampling::Points(100), layouts: 8, view: CounterView::Mapped };
     let contenders = hosts.iter().map(contender).collect();
-    replay(contenders, &mut InMemory::new(trace(events)), observing, &|_| {}).unwrap()
+    replay(contenders, source, observing, &|_| {}).unwrap()
 }
 
 fn q35(gib: u64) -> MemoryLayout {
@@ -127,6 +133,8 @@ fn trampolines_follow_the_release() {
     let splits = |outcomes: &[Outcome]| -> Vec<u64> { outcomes.iter().map(|o| o.finish.map.level2_splits).collect() };
     let attached = splits(&before);
     assert_eq!(attached[0], 0, "5.10 leaves the page writable");
+    let text: Vec<_> = before.iter().map(|o| (o.finish.text.executable_pages, o.finish.text.image_bytes)).collect();
+    assert_eq!(text, [(600, 120_000), (600, 120_000), (512, 120_000)], "pages of their own count as text too");
     assert!(attached[1] >= 2, "6.1 makes a page of its own read-only each time: {attached:?}");
     let detach = (0..600).map(|id| (1000 + id, EventKind::TrampolineDetach { id }));
     let after = splits(&run(&q35(4), &hosts, events().into_iter().chain(detach).collect()));
@@ -141,6 +149,56 @@ fn flushes_are_counted_as_the_kernel_makes_them() {
     // its one page only.
     assert_eq!((outcome.finish.flushes.full, outcome.finish.flushes.ranged), (4, 1));
     assert_eq!(outcome.finish.table_pages, 2);
+}
+
+#[test]
+fn lazily_freed_areas_are_flushed_when_32_mib_of_them_wait() {
+    // In a pack that has room a load changes no permission, so only the purge flushes: at least 3 pages of the program
+    // and the verifier, and a guard page each, are freed with every load.
+    let events = (0..4000).flat_map(|id| [(id, load(id, 100)), (id, unload(id))]);
+    let events = std::iter::once((0, load(9999, 100))).chain(events).collect();
+    let outcome = &run(&q35(4), &[("6.1", Policy::PackVmalloc)], events)[0];
+    let full = outcome.finish.flushes.full - outcome.finish.map.level2_splits - outcome.finish.map.level3_splits;
+    assert!((2..=10).contains(&full), "{full}");
+}
+
+#[test]
+fn a_change_of_permissions_purges_what_waits_first() {
+    let change = |pfn: u64| {
+        let range = PfnRange::with_len(Pfn::new(pfn), 1);
+        EventKind::SetMemory(SetMemory { range, to: Permission::ReadOnly })
+    };
+    let hosts = [("6.1", Policy::PackVmalloc)];
+    let full = |events| run(&q35(4), &hosts, events)[0].finish.flushes.full;
+    let (first, second) = (change(2_000_000), change(2_000_001));
+    let unloaded = vec![(0, load(1, 100)), (0, unload(1)), (1000, first.clone()), (1000, second.clone())];
+    let only = vec![(1000, first), (1000, second)];
+    assert_eq!(full(unloaded) - full(vec![(0, load(1, 100)), (0, unload(1))]), full(only) + 1);
+}
+
+/// A trace without an end whose events no file has.
+struct Endless(u64);
+
+impl EventSource for Endless {
+    fn next_batch(&mut self, into: &mut Vec<Event>, max: usize) -> Result<usize, TraceError> {
+        assert!(self.0 < 1_000_000, "the host is long out of memory");
+        for _ in 0..max {
+            self.0 += 1;
+            into.push(Event { time: SimTime::from_nanos(self.0), kind: load(self.0, 100_000) });
+        }
+        Ok(max)
+    }
+
+    fn total_hint(&self) -> Option<u64> {
+        None
+    }
+}
+
+#[test]
+fn a_replay_ends_when_no_host_can_go_on() {
+    let layout = MemoryLayout::q35(Bytes::new(128 << 20)).unwrap();
+    let outcomes = replay_of(&layout, &[("5.10", Policy::PerProg), ("6.1", Policy::Pack4k)], &mut Endless(0));
+    assert!(outcomes.iter().all(|outcome| outcome.end != End::Completed));
 }
 
 #[test]

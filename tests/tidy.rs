@@ -119,9 +119,11 @@ fn code_of(path: &Path) -> String {
     if is_for_tests(path) { String::new() } else { code(&fs::read_to_string(path).unwrap()).to_owned() }
 }
 
-/// A text without its unit tests.
+/// A text without its unit tests: up to the first module for tests that stands in the file itself.
 fn code(text: &str) -> &str {
-    text.find("\n#[cfg(test)]\nmod ").map_or(text, |tests| &text[..tests])
+    let modules = text.match_indices("\n#[cfg(test)]\nmod ");
+    let inline = |at: usize| text[at..].lines().nth(2).is_some_and(|line| line.contains('{'));
+    modules.map(|(at, _)| at).find(|at| inline(*at)).map_or(text, |tests| &text[..tests])
 }
 
 fn report(offenders: &[String]) {
@@ -135,15 +137,30 @@ fn room(path: &Path) -> String {
     first.trim_end_matches(".rs").to_owned()
 }
 
-/// Every `crate::room` named in a text.
-fn imported_rooms(text: &str) -> BTreeSet<String> {
+/// Every room named in a text: `crate::room`, or `super::room` as many levels up as the file lies deep.
+fn imported_rooms(text: &str, depth: usize) -> BTreeSet<String> {
+    let out_of_the_room = "super::".repeat(depth);
+    let roots = if depth == 0 { vec!["crate::"] } else { vec!["crate::", &out_of_the_room] };
     let mut rooms = BTreeSet::new();
-    for (at, _) in text.match_indices("crate::") {
-        let rest = &text[at + "crate::".len()..];
-        let name: String = rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
-        rooms.insert(name);
+    for root in roots {
+        for (at, _) in text.match_indices(root) {
+            let rest = &text[at + root.len()..];
+            let name = |part: &str| -> String {
+                part.trim_start().chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect()
+            };
+            match rest.strip_prefix('{').and_then(|list| list.split('}').next()) {
+                Some(list) => rooms.extend(list.split(',').map(name).filter(|name| !name.is_empty())),
+                None => _ = rooms.insert(name(rest)),
+            }
+        }
     }
     rooms
+}
+
+/// How many modules a file lies below the crate's root.
+fn depth(path: &Path) -> usize {
+    let below = path.strip_prefix(Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).unwrap();
+    below.components().count() - usize::from(path.ends_with("mod.rs"))
 }
 
 #[test]
@@ -159,7 +176,7 @@ fn imports_run_one_way() {
             offenders.push(format!("{}: room `{room}` is not in the list of rooms", path.display()));
             continue;
         };
-        for import in imported_rooms(&text) {
+        for import in imported_rooms(&text, depth(&path)) {
             if import != room && !allowed.contains(&import.as_str()) {
                 offenders.push(format!("{}: `{room}` must not import `crate::{import}`", path.display()));
             }
@@ -277,7 +294,11 @@ fn the_checks_find_what_they_look_for() {
     let long = format!("pub fn long() {{\n{}}}\n", "    step();\n".repeat(FUNCTION_LINES));
     assert_eq!(long_functions(&long).len(), 1);
     assert!(long_functions("pub const fn short() -> u8 {\n    1\n}\n").is_empty());
-    let imports = imported_rooms("use crate::memory::Memory;\nlet x = crate::units::Pfn::new(1);");
+    let imports = imported_rooms("use crate::memory::Memory;\nlet x = crate::units::Pfn::new(1);", 3);
     assert_eq!(imports.into_iter().collect::<Vec<_>>(), ["memory", "units"]);
+    let imports = imported_rooms("use super::super::units;\nuse super::near;\nuse super::super::{rng, json::X};", 2);
+    assert_eq!(imports.into_iter().collect::<Vec<_>>(), ["json", "rng", "units"]);
     assert_eq!(code("fn a() {}\n#[cfg(test)]\nmod tests {}\n"), "fn a() {}");
+    let declared = "fn a() {}\n#[cfg(test)]\nmod slow;\nfn b() {}";
+    assert_eq!(code(&format!("{declared}\n#[cfg(test)]\nmod tests {{}}\n")), declared);
 }

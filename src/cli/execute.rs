@@ -238,6 +238,13 @@ impl EventSource for Source {
         self.inner().next_batch(into, max)
     }
 
+    fn must_be_read_whole(&self) -> bool {
+        match self {
+            Self::File(reader) => reader.must_be_read_whole(),
+            Self::Repeated(_) | Self::Generated(_) => false,
+        }
+    }
+
     fn total_hint(&self) -> Option<u64> {
         match self {
             Self::File(reader) => reader.total_hint(),

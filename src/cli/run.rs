@@ -140,12 +140,26 @@ impl RunArgs {
             paths.push(directory.join(format!("{}.json", scenario.name)));
         }
         for path in &paths {
+            expect_json(path)?;
             keep_input(path, "the result", "scenario", &self.scenario)?;
             for (kind, input) in scenario.inputs() {
                 keep_input(path, "the result", kind, &input)?;
             }
         }
         paths.iter().map(|path| AtomicFile::create(path)).collect()
+    }
+}
+
+/// Refuses a file whose name promises a table: results are written as JSON.
+fn expect_json(path: &Path) -> Result<(), Diagnostic> {
+    let tables = [Format::Csv, Format::Markdown].map(Format::name);
+    match path.extension().and_then(|ending| tables.into_iter().find(|name| ending == *name)) {
+        None => Ok(()),
+        Some(ending) => {
+            let name = path.display();
+            let help = format!("name it `.json`, or write `--format {ending} > {name}` for a table");
+            Err(Diagnostic::new(format!("results are JSON, but `{name}` ends in `.{ending}`")).help(help))
+        }
     }
 }
 
@@ -198,6 +212,8 @@ mod tests {
         assert_eq!(args(&["s", "--output", "-"]).format(), Ok(Format::Json));
         assert_eq!(args(&["s", "--output", "x", "--format", "csv"]).format(), Ok(Format::Csv));
         assert!(args(&["s", "--output", "-", "--format", "table"]).format().is_err());
+        assert!(expect_json(Path::new("x.json")).is_ok() && expect_json(Path::new("x")).is_ok());
+        assert!(expect_json(Path::new("x.csv")).unwrap_err().message.contains("`x.csv` ends in `.csv`"));
     }
 
     #[test]

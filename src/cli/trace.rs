@@ -137,9 +137,10 @@ enum StatFormat {
 
 /// Arguments of `trace gen`.
 #[derive(Clone, Debug, Args)]
+#[group(id = "what", args = ["spec", "preset"], required = true, multiple = true)]
 pub struct GenArgs {
     /// A file that describes the classes of programs; `-` for standard input
-    #[arg(long, conflicts_with_all = ["preset", "every"], required_unless_present = "preset", value_name = "FILE")]
+    #[arg(long, conflicts_with_all = ["preset", "every"], value_name = "FILE")]
     spec: Option<PathBuf>,
     /// A prepared class of programs; may be given more than once
     #[arg(long, value_parser = preset_names())]

@@ -144,11 +144,15 @@ impl Machine {
         self.forget_area(pages);
     }
 
-    /// The virtual range of a freed area, which stays behind until the next purge.
+    /// The virtual range of a freed area, which stays behind until the next purge. Too much of it is purged at once,
+    /// which flushes it (`try_purge_vmap_area_lazy`): far more pages than are flushed one by one.
     #[inline]
     pub(super) fn forget_area(&mut self, pages: u64) {
         self.lazy_areas = true;
-        self.ordinary.unmap(pages);
+        if self.ordinary.unmap(pages) {
+            self.lazy_areas = false;
+            self.flushes.full += 1;
+        }
     }
 
     #[inline]

@@ -65,6 +65,9 @@ pub(super) struct Machine {
     pub(super) flushes: Flushes,
     /// Page-table pages that splits took.
     pub(super) table_pages: u64,
+    /// Trampolines on pages of their own, and the bytes of their images.
+    pub(super) trampoline_pages: u64,
+    pub(super) trampoline_bytes: u64,
     pub(super) rox: RoxCache,
     /// Where frames come from instead of `memory`, if they are not to be allocated.
     pub(super) given: Option<Box<Given>>,
@@ -95,6 +98,8 @@ impl Machine {
             users,
             flushes: Flushes::default(),
             table_pages: 0,
+            trampoline_pages: 0,
+            trampoline_bytes: 0,
             rox: RoxCache::default(),
             given: None,
             nodes,
@@ -135,6 +140,12 @@ impl Machine {
                 AreaId(self.areas.len() as u32 - 1)
             }
         }
+    }
+
+    /// Page tables that virtual ranges have got.
+    #[cfg(test)]
+    pub(super) const fn range_tables(&self) -> u64 {
+        self.ordinary.tables() + self.text.tables()
     }
 
     /// The frames behind all open areas.
@@ -253,7 +264,7 @@ impl Machine {
     /// Every permission change first purges lazily freed areas, which flushes everything if there are any
     /// (`change_page_attr_set_clr` -> `vm_unmap_aliases`).
     #[inline]
-    fn purge_lazy_areas(&mut self) {
+    pub(super) fn purge_lazy_areas(&mut self) {
         self.flushes.full += u64::from(std::mem::take(&mut self.lazy_areas));
         self.ordinary.purge();
     }
@@ -292,8 +303,8 @@ impl Machine {
         match area.mapping {
             _ if self.given.is_some() => {}
             Mapping::Huge => self.text.unmap_huge(pages),
-            Mapping::Single if area.ordinary => self.ordinary.unmap(pages),
-            Mapping::Single => self.text.unmap(pages),
+            Mapping::Single if area.ordinary => self.forget_area(pages),
+            Mapping::Single => _ = self.text.unmap(pages),
         }
     }
 

@@ -36,6 +36,7 @@ use crate::direct_map::{CallEnd, CounterView, DirectMapCounters, Flushes, Leaf, 
 use crate::memory::{MemoryError, OutOfMemory};
 use crate::text_alloc::{ImageBytes, NoText, TextAllocator, TextUsage};
 use crate::trace::{EventKind, Load, Permission, ProgId, SetMemory};
+use crate::units::PAGE_BYTES;
 use companions::Companions;
 use machine::Machine;
 use modules::ModuleTable;
@@ -71,7 +72,7 @@ pub struct Observation {
     pub table_pages: u64,
     /// Free pages (`MemFree`).
     pub free_pages: u64,
-    /// What the text allocator holds.
+    /// Executable memory of programs and trampolines.
     pub text: TextUsage,
     /// Programs that are loaded; those waiting for their free do not count.
     pub programs_alive: u64,
@@ -232,10 +233,17 @@ impl Kernel {
         self.companions.pages()
     }
 
-    /// What the text allocator holds now.
+    /// What the text allocator holds now, and trampolines on pages of their own; text of modules is not counted.
     #[inline]
     pub fn text_usage(&self) -> TextUsage {
-        self.text.usage()
+        let (pages, bytes) = (self.machine.trampoline_pages, self.machine.trampoline_bytes);
+        let usage = self.text.usage();
+        TextUsage {
+            image_bytes: usage.image_bytes + bytes,
+            reserved_bytes: usage.reserved_bytes + pages * PAGE_BYTES,
+            executable_pages: usage.executable_pages + pages,
+            ..usage
+        }
     }
 
     /// Everything that can be read off the host now.
@@ -245,7 +253,7 @@ impl Kernel {
             flushes: self.machine.flushes,
             table_pages: self.machine.table_pages,
             free_pages: self.machine.memory.free_pages(),
-            text: self.text.usage(),
+            text: self.text_usage(),
             programs_alive: self.programs_alive(),
             companion_pages: self.companions.pages(),
             user_pages: self.machine.users.pages(),
@@ -268,6 +276,10 @@ fn set_memory(machine: &mut Machine, change: &SetMemory) {
         Permission::Present => (PermChange::present(), Walk::Range),
         Permission::Split4K => (PermChange::keep_4k(era), Walk::Force4k),
     };
+    machine.purge_lazy_areas();
     let done = machine.change(change.range, perms, walk);
     machine.flushes.account(done, CallEnd::Direct);
 }
+
+#[cfg(test)]
+mod tests;

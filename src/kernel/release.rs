@@ -45,7 +45,7 @@ pub enum PageEra {
 pub enum Trampolines {
     /// A page of its own that stays writable: nothing splits until it is freed (5.10).
     WritablePage,
-    /// A page of its own, read-only and executable (6.1).
+    /// A page of its own, read-only and executable (6.1; 5b0d1c7bd572, merged after 6.0).
     RoxPage,
     /// A piece of a pack (`arch_alloc_bpf_trampoline`; series of October to December 2023, so from 6.8 by date).
     InPack,
@@ -190,16 +190,20 @@ const V5_18: Release = Release {
 const V5_19: Release = Release { name: "5.19", ..V5_18 };
 const V6_0: Release = Release {
     name: "6.0",
-    summary: "packs of 2 MiB made of single pages; trampolines on read-only pages",
+    summary: "packs of 2 MiB made of single pages",
     policy: Policy::PackVmalloc,
     pages: PageEra::V6_1,
-    trampolines: Trampolines::RoxPage,
     read_only_image: IMAGE_V6_1,
     verifier: VerifierSizes { aux_bytes: 56, state_bytes: 8, passes: FlowPasses::CheckOnly },
     large_slab_bytes: 2048,
     ..V5_19
 };
-const V6_1: Release = Release { name: "6.1", ..V6_0 };
+const V6_1: Release = Release {
+    name: "6.1",
+    summary: "packs of 2 MiB made of single pages; trampolines on read-only pages",
+    trampolines: Trampolines::RoxPage,
+    ..V6_0
+};
 const V6_2: Release = Release { name: "6.2", cpa: CpaEra::From6_2, ..V6_1 };
 const V6_3: Release = Release { name: "6.3", ..V6_2 };
 const V6_4: Release = Release {

@@ -11,8 +11,8 @@ use crate::text_alloc::{
 /// The image of one trampoline.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum TrampolineImage {
-    /// A page of its own.
-    Page(AreaId),
+    /// A page of its own, and the bytes of the image.
+    Page(AreaId, u64),
     /// A piece of the text allocator's memory.
     Text(Slot),
 }
@@ -32,18 +32,20 @@ impl TrampolineTable {
     ) -> Result<Option<TrampolineImage>, NoText> {
         let page = AreaRequest { pages: 1, backing: Backing::Vmalloc, reset_on_free: true };
         let image = match machine.release.trampolines {
-            // `set_memory_x` alone: the direct map is not touched until the page is freed.
-            Trampolines::WritablePage => {
-                let area = machine.open(page)?;
-                machine.flushes.kernel_range(1);
-                TrampolineImage::Page(area)
-            }
-            Trampolines::RoxPage => {
-                let area = machine.open(page)?;
-                machine.protect(area, 1, TextPerms::Rox);
-                TrampolineImage::Page(area)
-            }
             Trampolines::InPack => TrampolineImage::Text(text.load(machine, image)?),
+            trampolines => {
+                let area = machine.open(page)?;
+                if trampolines == Trampolines::RoxPage {
+                    machine.protect(area, 1, TextPerms::Rox);
+                } else {
+                    // `set_memory_x` alone: the direct map is not touched until the page is freed.
+                    machine.purge_lazy_areas();
+                    machine.flushes.kernel_range(1);
+                }
+                machine.trampoline_pages += 1;
+                machine.trampoline_bytes += image.get();
+                TrampolineImage::Page(area, image.get())
+            }
         };
         Ok(self.0.insert(id, image))
     }
@@ -57,7 +59,11 @@ impl TrampolineTable {
 /// Frees the image of a trampoline.
 pub(super) fn free(machine: &mut Machine, text: &mut dyn TextAllocator, image: TrampolineImage) {
     match image {
-        TrampolineImage::Page(area) => machine.close(area, GiveBack::Release),
+        TrampolineImage::Page(area, bytes) => {
+            machine.trampoline_pages -= 1;
+            machine.trampoline_bytes -= bytes;
+            machine.close(area, GiveBack::Release);
+        }
         TrampolineImage::Text(slot) => text.unload(machine, slot),
     }
 }

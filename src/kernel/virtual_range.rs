@@ -51,13 +51,22 @@ impl VirtualRange {
         needed
     }
 
-    /// Unmaps an area; its place is free after the next purge.
+    /// Page tables that it has got.
+    #[cfg(test)]
+    pub(super) const fn tables(&self) -> u64 {
+        self.tables
+    }
+
+    /// Unmaps an area; its place is free after the next purge, which it brings about if too much waits for one: then
+    /// it returns true.
     #[inline]
-    pub(super) fn unmap(&mut self, pages: u64) {
+    pub(super) fn unmap(&mut self, pages: u64) -> bool {
         self.lazy += pages + 1;
-        if self.lazy > self.most_lazy {
+        let purges = self.lazy > self.most_lazy;
+        if purges {
             self.purge();
         }
+        purges
     }
 
     /// Maps an area of 2 MiB entries: it starts at a 2 MiB boundary, so that its guard page costs another 2 MiB.

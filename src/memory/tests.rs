@@ -428,7 +428,10 @@ fn snapshot_errors_name_line_and_column() {
     assert_eq!((bad.text, bad.line, bad.column), (SnapshotText::Buddyinfo, 2, 24));
     assert!(bad.to_string().contains("found `x`"), "{bad}");
     assert_eq!(error("Node 0, zone Normal 1 2 3", None).problem, Problem::Orders { found: 3 });
-    assert!(matches!(error("Node 0, zone Movable 1", None).problem, Problem::Unexpected { .. }));
+    assert!(matches!(error("Node 0, zone Mobile 1", None).problem, Problem::Unexpected { .. }));
+    let many = error("Node 0, zone Normal 1 2 18446744073709551615 0 0 0 0 0 0 0 9223372036854775808", None);
+    assert_eq!((many.line, many.column), (1, 25));
+    assert_eq!(many.problem, Problem::TooMany { found: u64::MAX });
     assert!(matches!(error("Node 0,", None).problem, Problem::EndOfLine { .. }));
     let types = error(BUDDYINFO, Some("Node 1, zone Normal, type Movable 1 2 3 4 5 6 7 8 9 10 11"));
     assert_eq!((types.text, types.problem), (SnapshotText::Pagetypeinfo, Problem::NotInBuddyinfo));
@@ -436,6 +439,18 @@ fn snapshot_errors_name_line_and_column() {
     assert_eq!((twice.text, twice.problem), (SnapshotText::Pagetypeinfo, Problem::NoTypes));
     let line = "Node 0, zone DMA 1 2 3 4 5 6 7 8 9 10 11\n";
     assert_eq!(error(&line.repeat(2), None).problem, Problem::Twice);
+}
+
+#[test]
+fn zones_without_memory_of_the_kernel_are_passed_over() {
+    let line = |zone: &str| format!("Node 0, zone {zone} 1 2 3 4 5 6 7 8 9 10 11\n");
+    let types = "Node 0, zone Normal, type Movable 1 2 3 4 5 6 7 8 9 10 11\n\
+                 Node 0, zone Movable, type Movable 1 2 3 4 5 6 7 8 9 10 11\n\
+                 Node 0, zone Device, type Movable 0 0 0 0 0 0 0 0 0 0 0\n";
+    let with = Snapshot::parse(&(line("Normal") + &line("Movable")), Some(types)).unwrap();
+    let without = Snapshot::parse(&line("Normal"), Some(types.lines().next().unwrap())).unwrap();
+    assert_eq!(with, without);
+    assert!(Snapshot::parse(&line("Movable"), None).is_err(), "nothing is left");
 }
 
 #[test]
@@ -448,6 +463,16 @@ fn states_that_do_not_fit_are_refused() {
     assert!(matches!(try_new(&recorded(), &[]), Err(MemoryError::NoSuchZone { zone: "Normal", .. })));
     let huge = Snapshot::parse("Node 0, zone DMA32 0 0 0 0 0 0 0 0 0 0 999\n", None).unwrap();
     assert!(matches!(try_new(&StartState::Snapshot(huge), &[]), Err(MemoryError::NoRoom { .. })));
+    let blocks = |count: u64| {
+        let types = format!(
+            "Node 0, zone DMA32, type Movable 1 0 0 0 0 0 0 0 0 0 0\nNumber of blocks type Unmovable Movable\n\
+             Node 0, zone DMA32 {count} 100\n"
+        );
+        Snapshot::parse("Node 0, zone DMA32 1 0 0 0 0 0 0 0 0 0 0\n", Some(&types)).unwrap()
+    };
+    let told = |count| try_new(&StartState::Snapshot(blocks(count)), &[]);
+    assert!(matches!(told(4_000_000_000), Err(MemoryError::TooManyPageblocks { told: 4_000_000_100, .. })));
+    assert_eq!(told(450), Ok(()), "holes count as well in the kernel");
     let aged = Aged { used: 1001, ..Aged::month() };
     assert!(matches!(try_new(&StartState::Aged(aged), &[]), Err(MemoryError::Permille { what: "used", .. })));
     let all = [PfnRange::new(Pfn::new(0), Pfn::new(1 << 20))];

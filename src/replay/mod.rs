@@ -56,7 +56,7 @@ pub struct Observing {
     pub view: CounterView,
 }
 
-/// Replays a trace on every host; `progress` is told how many events were replayed so far.
+/// Replays a trace on every host, until none of them can go on; `progress` is told how many events were replayed so far.
 ///
 /// # Errors
 /// If a start state is impossible or the trace is wrong. A host that runs out of memory is no error but an
@@ -80,6 +80,9 @@ pub fn replay(
             || worlds.par_iter_mut().for_each(|world| world.replay(&current)),
         );
         progress(events);
+        if worlds.iter().all(World::has_ended) && !trace.must_be_read_whole() {
+            break;
+        }
         events += read? as u64;
         std::mem::swap(&mut current, &mut next);
     }

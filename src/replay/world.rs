@@ -120,11 +120,16 @@ impl World {
     /// Replays a stretch of the trace.
     pub(super) fn replay(&mut self, events: &[Event]) {
         for event in events {
-            if self.end != End::Completed {
+            if self.has_ended() {
                 return;
             }
             self.step(event);
         }
+    }
+
+    /// Whether the host is out of memory, so that nothing more can happen to it.
+    pub(super) fn has_ended(&self) -> bool {
+        self.end != End::Completed
     }
 
     #[inline]

@@ -28,6 +28,7 @@ pub struct Scenario {
     pub schema: Option<String>,
     /// The version of this format. Default: 1.
     #[serde(default = "schema_version")]
+    #[schemars(range(min = 1, max = 1))]
     pub schema_version: u32,
     /// What results call the scenario: letters, digits, `.`, `_` and `-`. Default: the file's name without `.json`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -47,7 +48,7 @@ pub struct Scenario {
     pub trace: TraceSource,
     /// The text allocators to compare, each on a host of its own. Default: all policies, on `kernel`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Vec<AllocatorEntry>")]
+    #[schemars(with = "Vec<AllocatorEntry>", length(min = 1))]
     pub allocators: Option<Vec<AllocatorEntry>>,
     /// Which DirectMap counters the result shows. Default: `mapped`.
     #[serde(default)]
@@ -89,7 +90,7 @@ pub struct TraceSource {
     pub generate: Option<Generate>,
     /// How many times the file is replayed, one `period` apart. Default: 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "u64")]
+    #[schemars(with = "u64", range(min = 1))]
     pub repeat: Option<u64>,
     /// The time from one start of the file to the next; needed if `repeat` is more than 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -24,14 +24,15 @@ pub struct Machine {
     /// How many NUMA nodes share the memory evenly, from 1 to 64, each with
     /// 128MiB at least; `q35` has one. Default: 1.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "u32")]
+    #[schemars(with = "u32", range(min = 1, max = 64))]
     pub nodes: Option<u32>,
     /// The exact ranges of memory, in ascending order, instead of `memory`, `layout` and `nodes`; at
     /// least 128MiB for each node. Default: none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Vec<MemoryRange>")]
+    #[schemars(with = "Vec<MemoryRange>", length(min = 1))]
     pub ranges: Option<Vec<MemoryRange>>,
     /// How many CPUs the host has, from 1 to 8192; it scales the per-CPU page lists. Default: 1.
+    #[schemars(range(min = 1, max = 8192))]
     pub cpus: u32,
     /// The largest page the direct map may use. Default: 1GiB; 2MiB is a CPU without `pdpe1gb`, 4KiB `debug_pagealloc`.
     pub largest_page: LargestPage,

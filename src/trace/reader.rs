@@ -176,6 +176,10 @@ impl EventSource for TraceReader {
         Ok(into.len() - before)
     }
 
+    fn must_be_read_whole(&self) -> bool {
+        true
+    }
+
     fn total_hint(&self) -> Option<u64> {
         self.input.extrapolate(self.events)
     }

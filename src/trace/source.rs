@@ -62,6 +62,11 @@ pub trait EventSource {
     /// On an error, the events before the bad one have been appended.
     fn next_batch(&mut self, into: &mut Vec<Event>, max: usize) -> Result<usize, TraceError>;
 
+    /// Whether the rest has to be read even if nobody needs its events, because a file is checked and hashed on the way.
+    fn must_be_read_whole(&self) -> bool {
+        false
+    }
+
     /// About how many events there are in all, for a progress bar; may change while reading.
     fn total_hint(&self) -> Option<u64>;
 }
@@ -69,6 +74,10 @@ pub trait EventSource {
 impl<S: EventSource + ?Sized> EventSource for Box<S> {
     fn next_batch(&mut self, into: &mut Vec<Event>, max: usize) -> Result<usize, TraceError> {
         (**self).next_batch(into, max)
+    }
+
+    fn must_be_read_whole(&self) -> bool {
+        (**self).must_be_read_whole()
     }
 
     fn total_hint(&self) -> Option<u64> {

@@ -185,6 +185,17 @@ fn the_scenario_schema_takes_what_the_program_takes() {
         // Patterns of texts are not looked at here.
         assert!(refused || pointer == "/sampling/every", "{pointer}: {wrong}");
     }
+    // The reader of schemas here does not count; editors do.
+    let machine = &schema["$defs"]["Machine"]["properties"];
+    for (bounds, least, most) in [
+        (&machine["nodes"], 1, Some(64)),
+        (&machine["cpus"], 1, Some(8192)),
+        (&schema["properties"]["schema_version"], 1, Some(1)),
+        (&schema["$defs"]["TraceSource"]["properties"]["repeat"], 1, None),
+    ] {
+        assert_eq!((bounds["minimum"].as_i64(), bounds["maximum"].as_i64()), (Some(least), most), "{bounds}");
+    }
+    assert_eq!(schema["properties"]["allocators"]["minItems"], 1);
     let mut unknown = scenario.clone();
     unknown["check"] = Value::Null;
     assert!(!fits(&schema, &schema, &unknown));

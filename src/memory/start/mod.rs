@@ -62,6 +62,21 @@ pub enum MemoryError {
         /// Pages that can hold them: whole 4 MiB units that are not reserved.
         room: u64,
     },
+    /// More pageblocks than there are.
+    #[error(
+        "node {node}, zone {zone}: the snapshot has {told} pageblocks there, this machine only {there}; \
+         is `machine.memory` that of the host?"
+    )]
+    TooManyPageblocks {
+        /// The node.
+        node: u32,
+        /// The zone's name.
+        zone: &'static str,
+        /// Pageblocks by the snapshot.
+        told: u64,
+        /// Pageblocks of the machine.
+        there: u64,
+    },
     /// A share above the whole.
     #[error("{what} is {permille} thousandths; at most 1000 make sense")]
     Permille {

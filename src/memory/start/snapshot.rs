@@ -7,6 +7,7 @@ use super::place::no_room;
 use crate::memory::allocator::Memory;
 use crate::memory::buddy::FreeCounts;
 use crate::memory::migrate::MigrateType;
+use crate::memory::text::pageblocks;
 use crate::memory::zone::{Zone, ZoneClass};
 use crate::units::{Order, PAGES_PER_2M};
 
@@ -73,6 +74,12 @@ pub enum Problem {
         /// How many there are.
         found: usize,
     },
+    /// A number that no host can have.
+    #[error("no host has {found} of these; at most {MOST_BLOCKS} are possible")]
+    TooMany {
+        /// The number.
+        found: u64,
+    },
     /// A zone twice.
     #[error("this zone has been listed before")]
     Twice,
@@ -97,6 +104,14 @@ pub struct SnapshotError {
     /// What is wrong.
     pub problem: Problem,
 }
+
+/// More blocks than the direct map has pages (64 TiB).
+const MOST_BLOCKS: u64 = 1 << 34;
+/// The kernel counts pageblocks of holes too: so much more than there is memory is believed, an eighth and 128 MiB.
+const SPARE_SHARE: u64 = 8;
+const SPARE_PAGEBLOCKS: u64 = 64;
+/// Zones that no page of the kernel itself comes from.
+const OTHERS_ZONES: [&str; 2] = ["Movable", "Device"];
 
 /// What stays of small free blocks if their types are not known: this share is unmovable ...
 const GUESS_UNMOVABLE: u64 = 8;
@@ -174,7 +189,8 @@ impl Snapshot {
     /// Whether this can be a snapshot of the machine.
     ///
     /// # Errors
-    /// If the machine lacks a zone of the snapshot, or has less memory there than is free by the snapshot.
+    /// If the machine lacks a zone of the snapshot, or has less memory there than is free by the snapshot, or far fewer
+    /// pageblocks.
     pub fn fits(&self, memory: &Memory) -> Result<(), MemoryError> {
         self.check(&memory.zones)?;
         for zone in &memory.zones {
@@ -188,14 +204,19 @@ impl Snapshot {
     }
 
     /// # Errors
-    /// If the machine lacks a zone of the snapshot.
+    /// If the machine lacks a zone of the snapshot, or has far fewer pageblocks there.
     pub(super) fn check(&self, zones: &[Zone]) -> Result<(), MemoryError> {
-        let exists =
-            |wanted: &SnapshotZone| zones.iter().any(|zone| (zone.node, zone.class) == (wanted.node, wanted.class));
-        match self.zones.iter().find(|zone| !exists(zone)) {
-            Some(zone) => Err(MemoryError::NoSuchZone { node: zone.node, zone: zone.class.name() }),
-            None => Ok(()),
+        let of = |own: &SnapshotZone| zones.iter().find(|zone| (zone.node, zone.class) == (own.node, own.class));
+        if let Some(own) = self.zones.iter().find(|own| of(own).is_none()) {
+            return Err(MemoryError::NoSuchZone { node: own.node, zone: own.class.name() });
         }
+        for own in &self.zones {
+            let (told, there) = (own.blocks.map_or(0, |blocks| blocks.iter().sum()), of(own).map_or(0, pageblocks));
+            if told > there + there / SPARE_SHARE + SPARE_PAGEBLOCKS {
+                return Err(MemoryError::TooManyPageblocks { node: own.node, zone: own.class.name(), told, there });
+            }
+        }
+        Ok(())
     }
 
     /// The free blocks of one zone; none if the snapshot does not have it.
@@ -280,17 +301,23 @@ struct Line<'a> {
 
 /// The lines that speak of a zone; in pagetypeinfo headings stand between them. In buddyinfo every line must.
 fn lines(content: &str, text: SnapshotText) -> impl Iterator<Item = Line<'_>> {
-    content.lines().enumerate().map(move |(index, content)| Line { text, number: index + 1, content }).filter(
-        move |line| match text {
-            SnapshotText::Buddyinfo => !line.content.trim().is_empty(),
-            SnapshotText::Pagetypeinfo => line.content.trim_start().starts_with("Node"),
-        },
-    )
+    let all = content.lines().enumerate().map(move |(index, content)| Line { text, number: index + 1, content });
+    let of_zone = move |line: &Line<'_>| match text {
+        SnapshotText::Buddyinfo => !line.content.trim().is_empty(),
+        SnapshotText::Pagetypeinfo => line.content.trim_start().starts_with("Node"),
+    };
+    all.filter(of_zone).filter(|line| !line.is_of_others())
 }
 
 impl<'a> Line<'a> {
     fn error(&self, column: usize, problem: Problem) -> SnapshotError {
         SnapshotError { text: self.text, line: self.number, column, problem }
+    }
+
+    /// Whether it speaks of a zone that the kernel's own memory never comes from (`movable_node`, CXL, virtio-mem).
+    fn is_of_others(&self) -> bool {
+        let name = self.content.split_whitespace().skip_while(|word| *word != "zone").nth(1);
+        name.is_some_and(|name| OTHERS_ZONES.contains(&name.trim_end_matches(',')))
     }
 
     fn words(&self) -> Words<'a> {
@@ -366,7 +393,11 @@ impl<'a> Words<'a> {
                 Some(number) => number.parse().map(|_: u64| None),
                 None => word.1.parse().map(Some),
             };
-            numbers.push(number.map_err(|_| self.unexpected("a number of free blocks", word))?);
+            let number = number.map_err(|_| self.unexpected("a number of free blocks", word))?;
+            if let Some(found) = number.filter(|number| *number > MOST_BLOCKS) {
+                return Err(self.line.error(word.0, Problem::TooMany { found }));
+            }
+            numbers.push(number);
         }
         Ok(numbers)
     }
