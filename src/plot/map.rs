@@ -120,7 +120,8 @@ fn notes(subject: &Subject<'_>, maps: &[(&Contender<'_>, (u64, &MemoryMap))]) ->
     if let Some((_, (_, map))) = maps.first() {
         let (cell, row) = Grid::of(map).bytes(map);
         let [cell, row] = [cell, row].map(|bytes| Quantity::Bytes.text(bytes).replace(' ', "\u{a0}"));
-        text += &format!(". At the end of the trace; each cell is {cell} of physical memory, each row {row}.");
+        text +=
+            &format!(". At the end of the trace; each cell is {cell} of physical memory, each\u{a0}row\u{a0}{row}.");
         text += &subject.out_of_memory_note();
         text += " A cell shows the worst in it, the later in this list the worse:";
     }
