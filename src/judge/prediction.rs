@@ -16,8 +16,9 @@ use crate::recording::Recording;
 use crate::units::{Bytes, PageSize};
 use operations::Guest;
 
-/// Runs of the model, which differ in what is left to chance.
-pub const RUNS: u32 = 5;
+/// Runs of the model, which differ in what is left to chance: how full the per-CPU lists are when init starts, how far
+/// slabs are used, and which pages are given back.
+pub const RUNS: u32 = 11;
 /// Places at which the splits so far are compared, at equal distances over the steps; the last one is the end.
 pub const SAMPLES: usize = 10;
 /// At so many of them kernel and model have to be close.
@@ -123,16 +124,16 @@ impl fmt::Display for Prediction {
     }
 }
 
-/// Judges the model's predictions by a recording.
+/// Judges the model's predictions by a recording; another seed draws anew what is left to chance.
 ///
 /// # Errors
 /// There is no model of the recorded kernel.
-pub fn predict(recording: &Recording) -> Result<Prediction, SubjectError> {
-    Ok(predict_with(recording, &Subject::of(&recording.header)?))
+pub fn predict(recording: &Recording, seed: u64) -> Result<Prediction, SubjectError> {
+    Ok(predict_with(recording, &Subject::of(&recording.header)?, seed, RUNS))
 }
 
-/// The same with a model of the caller's choice.
-pub fn predict_with(recording: &Recording, subject: &Subject) -> Prediction {
+/// The same with a model of the caller's choice and so many runs.
+pub fn predict_with(recording: &Recording, subject: &Subject, seed: u64, runs: u32) -> Prediction {
     let mut prediction = Prediction {
         kernel: recording.header.kernel.clone(),
         name: recording.header.name.clone(),
@@ -140,8 +141,8 @@ pub fn predict_with(recording: &Recording, subject: &Subject) -> Prediction {
         runs: Vec::new(),
         failure: None,
     };
-    for run in 0..RUNS {
-        match run_once(recording, subject, run) {
+    for run in 0..runs {
+        match run_once(recording, subject, seed, run) {
             Ok(curve) => prediction.runs.push(curve),
             Err(why) => prediction.failure = Some(why),
         }
@@ -178,7 +179,7 @@ fn start_of(recording: &Recording) -> StartState {
         .map_or(StartState::Fresh, StartState::Snapshot)
 }
 
-fn run_once(recording: &Recording, subject: &Subject, run: u32) -> Result<Curve, String> {
+fn run_once(recording: &Recording, subject: &Subject, seed: u64, run: u32) -> Result<Curve, String> {
     let header = &recording.header;
     let memory = Bytes::new(header.ram_mib.saturating_mul(1 << 20));
     let layout = MemoryLayout::q35(memory).map_err(|error| error.to_string())?;
@@ -189,7 +190,7 @@ fn run_once(recording: &Recording, subject: &Subject, run: u32) -> Result<Curve,
         cpus: header.cpus,
         largest_page: PageSize::Size1G,
         boot_program: subject.boot_program,
-        seed: 1,
+        seed,
         run,
     };
     let kernel = Kernel::boot(&setup, subject.text_allocator()).map_err(|error| error.to_string())?;
@@ -238,19 +239,31 @@ mod tests {
             "patched/G1split/P1-4096M",
             "patched/G3/E3-4096M-noptp",
         ] {
-            let prediction = predict(&recording(name)).unwrap();
+            let recording = recording(name);
+            let prediction = predict_with(&recording, &Subject::of(&recording.header).unwrap(), 1, 3);
             assert!(prediction.agrees(), "{name}: {prediction}");
         }
     }
 
     #[test]
     fn another_design_does_not_fit() {
-        let recording = recording("debian/6.1.192/E6-4096M");
+        let recording = recording("patched/G3/P1-4096M");
         let subject = Subject::of(&recording.header).unwrap();
+        assert!(predict_with(&recording, &subject, 1, 3).agrees());
         for policy in [Policy::Pack2m, Policy::PackContig, Policy::ExecmemRox] {
-            let prediction = predict_with(&recording, &Subject { policy, ..subject });
+            let prediction = predict_with(&recording, &Subject { policy, ..subject }, 1, 3);
             assert!(!prediction.agrees(), "{policy:?}: {prediction}");
         }
+    }
+
+    #[test]
+    fn runs_and_seeds_differ_in_the_start() {
+        let recording = recording("patched/G0/P1-4096M");
+        let subject = Subject::of(&recording.header).unwrap();
+        let curves = |seed| predict_with(&recording, &subject, seed, 4).runs;
+        assert_eq!(curves(1), curves(1));
+        assert_ne!(curves(1), curves(2));
+        assert!(curves(1).iter().any(|curve| *curve != curves(1)[0]), "{:?}", curves(1));
     }
 
     #[test]

@@ -46,6 +46,12 @@ fn version(name: &str) -> Option<(u32, u32)> {
     Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
 }
 
+/// Whether these are the candidates of 5.18 with packs of huge pages, rc1 to rc3.
+fn has_huge_packs(name: &str) -> bool {
+    let candidate = name.split_once("-rc").map(|(_, rest)| rest.split(|c: char| !c.is_ascii_digit()).next());
+    version(name) == Some((5, 18)) && matches!(candidate, Some(Some("1" | "2" | "3")))
+}
+
 impl Subject {
     /// The counterpart of the kernel that this header describes: the release of its version, or the newest older one.
     ///
@@ -54,7 +60,10 @@ impl Subject {
     pub fn of(header: &Header) -> Result<Self, SubjectError> {
         let unknown = || SubjectError { kernel: header.kernel.clone(), release: header.release.clone() };
         let wanted = version(&header.release).ok_or_else(unknown)?;
-        let known = |release: &&Release| version(release.name).is_some_and(|known| known <= wanted);
+        let known = |release: &&Release| {
+            version(release.name).is_some_and(|known| known <= wanted)
+                && (release.name != "5.18" || !has_huge_packs(&header.release))
+        };
         let release = Release::all().iter().rfind(known).ok_or_else(unknown)?;
         let mut subject = Self {
             release,
@@ -68,6 +77,11 @@ impl Subject {
             subject.options = PolicyOptions { invalidate: true, give_back };
         }
         Ok(subject)
+    }
+
+    /// Whether the model is that of an older release, because fragsim has none of the recorded one.
+    pub fn stands_in(&self, header: &Header) -> bool {
+        version(&header.release) != version(self.release.name)
     }
 
     /// A new text allocator of its kind.

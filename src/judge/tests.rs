@@ -125,9 +125,19 @@ fn kernels_without_a_model_are_named() {
     let mut recording = shipped("debian/7.0.13/E1-4096M");
     recording.header.release = "4.19.0-1-amd64".to_owned();
     assert!(mechanics(&recording).unwrap_err().to_string().contains("release `4.19.0-1-amd64`"));
-    // A release between two known ones is the older of them.
-    recording.header.release = "7.1.13-amd64".to_owned();
-    assert_eq!(Subject::of(&recording.header).unwrap().release.name, "7.0");
+    // A release that is not known counts as the newest one before it, a candidate as the release it led to, but for the
+    // three candidates of 5.18 with packs of huge pages.
+    for (release, known) in [
+        ("7.1.13-amd64", "7.1"),
+        ("8.0.1", "7.3"),
+        ("6.12.0-rc2", "6.12"),
+        ("5.18.0-rc3", "5.18-rc1"),
+        ("5.18.0-rc4", "5.18"),
+        ("5.18.7", "5.18"),
+    ] {
+        recording.header.release = release.to_owned();
+        assert_eq!(Subject::of(&recording.header).unwrap().release.name, known, "{release}");
+    }
 }
 
 #[test]

@@ -34,6 +34,7 @@ pub use release::{
 
 use crate::direct_map::{CallEnd, CounterView, DirectMapCounters, Flushes, Leaf, PermChange, Walk};
 use crate::memory::{MemoryError, OutOfMemory};
+use crate::rng::{Component, Stream};
 use crate::text_alloc::{ImageBytes, NoText, TextAllocator, TextUsage};
 use crate::trace::{EventKind, Load, Permission, ProgId, SetMemory};
 use crate::units::PAGE_BYTES;
@@ -110,7 +111,13 @@ impl Kernel {
         Ok(Self {
             machine,
             text,
-            companions: Companions::new(setup.release),
+            companions: match setup.booted() {
+                Some(_) => {
+                    let mut stream = Stream::new(setup.seed, Component::Companions, setup.run);
+                    Companions::after_boot(setup.release, &mut stream)
+                }
+                None => Companions::new(setup.release),
+            },
             programs: Programs::default(),
             images: 0,
             modules: ModuleTable::default(),

@@ -35,6 +35,7 @@ impl Program {
         cpu: u32,
     ) -> Result<Self, NoText> {
         let insns = insns_of(load.insns, load.images.total());
+        machine.parse_kernel_types()?;
         let body = match load.images.as_slice() {
             _ if !load.jited => Self::interpreted(machine, companions, insns)?,
             [image] => {
@@ -143,17 +144,17 @@ fn make_image(machine: &mut Machine, text: &mut dyn TextAllocator, bytes: u32, i
 
 #[cfg(test)]
 mod tests {
+    use crate::direct_map::CounterView;
     use crate::kernel::{HostSetup, Kernel, Release};
     use crate::memory::{MemoryLayout, StartState};
     use crate::text_alloc::{Policy, PolicyOptions};
     use crate::trace::{EventKind, Images, Load, ProgId};
     use crate::units::{Bytes, PageSize};
 
-    /// Pages that come along with a program whose functions have these lengths, and those that stay when it is gone.
-    fn companions(images: &[u32]) -> (u64, u64) {
+    fn booted(release: &str) -> Kernel {
         let layout = MemoryLayout::q35(Bytes::new(4 << 30)).unwrap();
         let setup = HostSetup {
-            release: Release::named("6.1").unwrap(),
+            release: Release::named(release).unwrap(),
             layout: &layout,
             start: &StartState::Fresh,
             cpus: 1,
@@ -162,9 +163,18 @@ mod tests {
             seed: 1,
             run: 0,
         };
-        let mut kernel = Kernel::boot(&setup, Policy::Pack4k.build(PolicyOptions::default())).unwrap();
+        Kernel::boot(&setup, Policy::Pack4k.build(PolicyOptions::default())).unwrap()
+    }
+
+    fn load(kernel: &mut Kernel, id: u64, images: &[u32]) {
         let images = Images::new(images).unwrap();
-        kernel.apply(&EventKind::Load(Load { id: ProgId::new(1), images, insns: 0, jited: true })).unwrap();
+        kernel.apply(&EventKind::Load(Load { id: ProgId::new(id), images, insns: 0, jited: true })).unwrap();
+    }
+
+    /// Pages that come along with a program whose functions have these lengths, and those that stay when it is gone.
+    fn companions(images: &[u32]) -> (u64, u64) {
+        let mut kernel = booted("6.1");
+        load(&mut kernel, 1, images);
         let loaded = kernel.companion_pages();
         let work = kernel.apply(&EventKind::Unload { id: ProgId::new(1) }).unwrap().expect("a free is due");
         kernel.finish(work);
@@ -177,5 +187,20 @@ mod tests {
         assert_eq!(companions(&[100]), (1 + 9, 9));
         assert_eq!(companions(&[100, 100]), (3 + 9, 9));
         assert_eq!(companions(&[100, 100, 100]), (4 + 9, 9));
+    }
+
+    #[test]
+    fn the_first_program_lets_old_kernels_parse_their_types() {
+        // Recorded on 5.10.262: 256 pages, once.
+        for (release, pages) in [("5.10", 256), ("5.17", 256), ("5.18", 0), ("6.1", 0)] {
+            let mut kernel = booted(release);
+            let free = kernel.observe(CounterView::Kernel).free_pages;
+            load(&mut kernel, 1, &[100]);
+            let first = free - kernel.observe(CounterView::Kernel).free_pages;
+            assert_eq!(first / 256 * 256, pages, "{release}: {first}");
+            let free = kernel.observe(CounterView::Kernel).free_pages;
+            load(&mut kernel, 2, &[100]);
+            assert!(free - kernel.observe(CounterView::Kernel).free_pages < 256, "{release}");
+        }
     }
 }

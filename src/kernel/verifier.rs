@@ -9,7 +9,7 @@
 
 use super::kmem::Kvmalloc;
 use super::machine::Machine;
-use super::release::{FlowPasses, VerifierSizes};
+use super::release::{FlowPasses, PageEra, VerifierSizes};
 use super::scratch::Scratch;
 use crate::text_alloc::NoText;
 use crate::units::PAGE_BYTES;
@@ -20,12 +20,20 @@ const INSN_BYTES: u64 = 8;
 /// (`bpf_prog_tag_scratch_size`).
 const HASH_TAIL_BYTES: u64 = 9;
 const HASH_BLOCK_BYTES: u64 = 64;
+/// A pointer.
+const POINTER_BYTES: u64 = 8;
 /// An array of `int` or `u32` per instruction, as the passes over the control flow use.
 const WORD_BYTES: u64 = 4;
 /// Registers alive before and after an instruction (`struct insn_live_regs`).
 const LIVE_REGS_BYTES: u64 = 8;
 /// Stack slots that an instruction must have written (`struct func_instance`).
 const WRITTEN_BYTES: u64 = 8;
+
+/// Types of the kernel's own BTF, each of which has a pointer in a table. Of 5.10.262 as Debian builds it the frames tell:
+/// two tables of 1 MiB were made and the second one stayed, so there are 79,729 to 99,660 types.
+const KERNEL_TYPES: u64 = 90_000;
+/// By so many entries at least such a table grows; else by a quarter (`btf_add_type@5.10`).
+const LEAST_GROWTH: u64 = 16;
 
 /// What the verifier still holds when the images of a program with several functions are made.
 #[derive(Debug)]
@@ -47,6 +55,25 @@ const fn tag_pages(insns: u64) -> u64 {
 }
 
 impl Machine {
+    /// The kernel's types, which stay; the first program that is verified lets them be parsed (`bpf_get_btf_vmlinux`), up
+    /// to 5.17. Since 5.18 boot does it, when the first functions for programs are registered
+    /// (`register_btf_kfunc_id_set`).
+    pub(super) fn parse_kernel_types(&mut self) -> Result<(), NoText> {
+        if std::mem::replace(&mut self.knows_types, true) || self.release.pages >= PageEra::V5_18 {
+            return Ok(());
+        }
+        let mut entries = 0;
+        let mut table = None;
+        while entries < KERNEL_TYPES {
+            entries += (entries / 4).max(LEAST_GROWTH);
+            let grown = self.kvmalloc(entries * POINTER_BYTES)?;
+            if let Some(outgrown) = table.replace(grown) {
+                self.kvfree(outgrown);
+            }
+        }
+        Ok(())
+    }
+
     /// Everything that the verifier takes and gives back for a program with one function.
     #[inline]
     pub(super) fn verify(&mut self, insns: u64) -> Result<(), NoText> {

@@ -63,7 +63,7 @@ pub struct Memory {
     /// For each node, whether its requests first try not to cut up pageblocks of other types.
     pub(super) first_try: Vec<Fragment>,
     pub(super) rules: PageAllocRules,
-    cpus: u32,
+    pub(super) cpus: u32,
     pub(super) cpu: u32,
     pub(super) node: u32,
     /// The first zone of the node's zone list.

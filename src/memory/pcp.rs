@@ -3,9 +3,11 @@
 //! A refill appends pages at the tail in the order the buddy hands them out, a request takes the head, a freed page is
 //! put at the head. So fresh pages ascend, and the last freed page is used first.
 
+mod boot;
 mod lend;
 mod list;
 
+pub(super) use boot::{LOW_ORDERS, draw_waiting};
 pub(super) use list::pfn_of;
 
 use super::buddy::{Buddy, End, Fragment, RefillMode};

@@ -279,6 +279,17 @@ impl Zone {
         pages
     }
 
+    /// Forgets all CPUs' lists, which are empty, and how they were used.
+    pub(super) fn forget_lists(&mut self) {
+        self.per_cpu.clear();
+    }
+
+    /// Fills an empty list of a CPU.
+    pub(super) fn fill_list(&mut self, cpu: u32, order: usize, blocks: u32, kind: MigrateType, rules: &PageAllocRules) {
+        let (lists, mut zone) = self.split(cpu, rules);
+        lists.fill(blocks, order, kind, &mut zone);
+    }
+
     /// Gives the pages of all CPUs' lists back.
     pub(super) fn drain(&mut self, rules: &PageAllocRules) {
         for cpu in 0..self.per_cpu.len() as u32 {

@@ -63,8 +63,58 @@ struct WalkKeys {
     sum: Totals,
 }
 
-/// A line of a log; which keys it has follows from `op`.
+/// What the labs of this project do to a guest, or read off it, by the words that their logs have for it.
+const WORDS: [&str; 26] = [
+    "load",
+    "tload",
+    "unload",
+    "unloadall",
+    "tclose",
+    "tspawn",
+    "insmod",
+    "rmmod",
+    "layout",
+    "cat",
+    "progs",
+    "bpfsyms",
+    "aborted",
+    "sync",
+    "sleep",
+    "sample",
+    "write",
+    "spawn",
+    "stop",
+    "anon",
+    "punch",
+    "ptes",
+    "ptepunch",
+    "free",
+    "tmpfile",
+    "rm",
+];
+
+/// A line with another word: only what every line may have is looked at.
 #[derive(Debug, Deserialize)]
+pub(super) struct UnknownLine {
+    op: String,
+    step: Option<u32>,
+    #[serde(rename = "DirectMap4k")]
+    direct_map_4k: Option<u64>,
+    #[serde(rename = "DirectMap2M")]
+    direct_map_2m: Option<u64>,
+    #[serde(rename = "DirectMap1G")]
+    direct_map_1g: Option<u64>,
+    #[serde(rename = "MemFree")]
+    mem_free: Option<u64>,
+    direct_map_level2_splits: Option<u64>,
+    direct_map_level3_splits: Option<u64>,
+    direct_map_level2_collapses: Option<u64>,
+    direct_map_level3_collapses: Option<u64>,
+    walk: Option<WalkKeys>,
+}
+
+/// A line of a log; which keys it has follows from `op`.
+#[derive(Debug, Default, Deserialize)]
 pub(super) struct LogLine {
     op: String,
     step: Option<u32>,
@@ -229,11 +279,36 @@ fn layout_range(range: &LogRange) -> Option<LayoutRange> {
     Some(LayoutRange(range.0, range.1, size, range.3))
 }
 
+fn is_word(op: &str) -> bool {
+    WORDS.contains(&op)
+}
+
+impl UnknownLine {
+    /// The line as far as it is understood; none if its word is known after all.
+    pub(super) fn into_line(self) -> Option<LogLine> {
+        (!is_word(&self.op)).then(|| LogLine {
+            op: self.op,
+            step: self.step,
+            direct_map_4k: self.direct_map_4k,
+            direct_map_2m: self.direct_map_2m,
+            direct_map_1g: self.direct_map_1g,
+            mem_free: self.mem_free,
+            direct_map_level2_splits: self.direct_map_level2_splits,
+            direct_map_level3_splits: self.direct_map_level3_splits,
+            direct_map_level2_collapses: self.direct_map_level2_collapses,
+            direct_map_level3_collapses: self.direct_map_level3_collapses,
+            walk: self.walk,
+            ..LogLine::default()
+        })
+    }
+}
+
 impl LogLine {
     /// The record.
     pub(super) fn into_record(mut self) -> Result<Record, Missing> {
         let counters = match self.op.as_str() {
             "layout" | "aborted" => None,
+            word if !is_word(word) => self.counters().ok(),
             _ => Some(self.counters()?),
         };
         let mark = match self.mark.take() {
@@ -338,7 +413,8 @@ impl LogLine {
         let when = match self.when.as_deref() {
             Some("boot") => LayoutTime::Boot,
             Some("end") => LayoutTime::End,
-            _ => return Err(Missing("when")),
+            Some(_) => return Ok(Operation::Other { name: "layout".to_owned() }),
+            None => return Err(Missing("when")),
         };
         let ranges = self.ranges.ok_or(Missing("ranges"))?;
         Ok(Operation::Layout { when, ranges: ranges.iter().filter_map(layout_range).collect() })

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::input::Input;
 use super::line::{Before, FORMAT_VERSION, HeaderLine, RecordLine};
-use super::log::{HelloLine, LogLine, Missing, is_hello};
+use super::log::{HelloLine, LogLine, Missing, UnknownLine, is_hello};
 use super::operation::{LayoutTime, Operation};
 use super::record::{Header, Record, Recording};
 use crate::diagnostics::Diagnostic;
@@ -24,6 +24,9 @@ const ENDINGS: [&str; 3] = [".jsonl", ".jsonl.gz", ".jsonl.zst"];
 pub fn is_recording_name(name: &str) -> bool {
     ENDINGS.iter().any(|ending| name.ends_with(ending))
 }
+
+/// The most processors that x86-64 kernels are built for (`CONFIG_NR_CPUS`).
+const MAX_CPUS: u32 = 8192;
 
 /// A form of recording.
 #[derive(Clone, Copy, Debug)]
@@ -73,6 +76,11 @@ impl RecordingReader {
             return Err(Box::new(Diagnostic::new("the recording is empty").in_file(input.name()).help(help)));
         }
         let (form, header) = read_header(&input)?;
+        if header.cpus > MAX_CPUS {
+            let message = format!("a guest with {} processors: a kernel serves at most {MAX_CPUS}", header.cpus);
+            let diagnostic = Diagnostic::new(message).in_file(input.name()).at(input.number(), 1, 1);
+            return Err(Box::new(diagnostic.excerpt(input.line()).help("the line is damaged")));
+        }
         let before = Before::first(&header);
         // RAM that does not fit below 4 GiB stands above.
         let end = header.ram_mib.saturating_mul(256).saturating_add(1 << 20).min(MAX_PFN + 1);
@@ -101,7 +109,14 @@ impl RecordingReader {
         let record = match self.form {
             Form::Compact(_) => self.before.record_of(parse_line::<RecordLine>(&self.input)?),
             Form::Log => {
-                let line = parse_line::<LogLine>(&self.input)?;
+                let line = match parse_line::<LogLine>(&self.input) {
+                    Ok(line) => line,
+                    // An operation of another lab may use words of this one otherwise.
+                    Err(wrong) => serde_json::from_slice::<UnknownLine>(self.input.line())
+                        .ok()
+                        .and_then(UnknownLine::into_line)
+                        .ok_or(wrong)?,
+                };
                 line.into_record().map_err(|Missing(key)| {
                     self.complaint(&format!("`{key}` is missing here"), "is this the log of another lab?")
                 })?

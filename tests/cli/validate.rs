@@ -95,6 +95,53 @@ fn a_disagreement_names_the_step_and_how_to_replay_it() {
 }
 
 #[test]
+fn logs_may_say_more_than_is_understood() {
+    let place = Place::new();
+    let mut log_text = String::new();
+    std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(log().as_slice()), &mut log_text).unwrap();
+    let mut lines: Vec<String> = log_text.lines().map(str::to_owned).collect();
+    lines[0] = lines[0].replacen("{\"op\"", "{\"host\":{\"qemu\":[9,2]},\"op\"", 1);
+    // An operation without a number, and one that uses words of the lab otherwise.
+    lines.insert(9, "{\"op\":\"note\",\"text\":[\"between\",\"steps\"],\"slot\":\"seven\"}".to_owned());
+    place.write("newer-lab.jsonl", lines.join("\n"));
+    let ended = place.run(&["validate", "newer-lab.jsonl"]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{}", ended.stdout);
+    // A word that is known must be used as it is known.
+    lines[9] = "{\"op\":\"load\",\"id\":\"seven\"}".to_owned();
+    place.write("wrong.jsonl", lines.join("\n"));
+    let ended = place.run(&["validate", "wrong.jsonl"]);
+    assert_eq!(ended.code, Some(2));
+    assert!(ended.stderr.contains("--> wrong.jsonl:10:19"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_kernel_that_is_not_known_has_a_stand_in() {
+    let place = Place::new();
+    let good = plain(&place);
+    place.write("newer.jsonl", good.replacen("\"release\":\"5.10", "\"release\":\"9.1", 1));
+    let ended = place.run(&["validate", "newer.jsonl"]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(1), ""));
+    let note = "5.10.262 is judged by the model of 7.3, the newest release before it that there is.";
+    assert_eq!(ended.stdout.matches(note).count(), 1, "{}", ended.stdout);
+    place.write("same.jsonl", good);
+    assert!(!place.run(&["validate", "same.jsonl"]).stdout.contains("is judged by"));
+}
+
+#[test]
+fn another_seed_draws_another_start() {
+    let place = Place::new();
+    let curves = |seed: &str| {
+        let arguments =
+            ["validate", "patched/G0/P1-4096M", "--level", "prediction", "--format", "json", "--seed", seed];
+        let ended = place.run(&arguments);
+        let verdict: Value = serde_json::from_str(&ended.stdout).unwrap();
+        verdict["recordings"][0]["prediction"].clone()
+    };
+    assert_eq!(curves("1"), curves("1"));
+    assert_ne!(curves("1"), curves("2"));
+}
+
+#[test]
 fn what_cannot_be_judged_is_bad_input() {
     let place = Place::new();
     let good = plain(&place);
@@ -104,6 +151,7 @@ fn what_cannot_be_judged_is_bad_input() {
     place.write("foreign.jsonl", "{\"fragsim_trace\":1}\n");
     place.write("old.jsonl", good.replacen("\"release\":\"5.10", "\"release\":\"4.19", 1));
     place.write("gap.jsonl", good.replacen("{\"step\":9,", "{\"step\":10,", 1));
+    place.write("crowd.jsonl", good.replacen("\"cpus\":1", "\"cpus\":4294967295", 1));
     std::fs::create_dir(place.path().join("empty")).unwrap();
     for (arguments, message) in [
         (&["cut.jsonl.gz"][..], "the compressed file is cut off"),
@@ -112,6 +160,7 @@ fn what_cannot_be_judged_is_bad_input() {
         (&["foreign.jsonl"], "this is a trace, not a recording"),
         (&["old.jsonl"], "is none that fragsim has a model of"),
         (&["gap.jsonl"], "gap.jsonl:17:1"),
+        (&["crowd.jsonl"], "a guest with 4294967295 processors: a kernel serves at most 8192"),
         (&["empty"], "no recording in `empty`"),
         (&["missing.jsonl"], "cannot open `missing.jsonl`: no such file or directory"),
         (&["debian/7.3.4/E6-4069M"], "did you mean `debian/7.3.4/E6-4096M`?"),

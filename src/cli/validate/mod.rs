@@ -48,6 +48,9 @@ pub(super) struct ValidateArgs {
     /// How the verdicts are printed
     #[arg(long, value_enum, default_value_t = Shape::Table, value_name = "FORMAT")]
     format: Shape,
+    /// Draw anew what the model of a prediction leaves to chance
+    #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "step")]
+    seed: u64,
     /// Replay up to this step, and tell what kernel and model did in it
     #[arg(long, value_name = "N", conflicts_with = "format")]
     step: Option<u32>,
@@ -92,7 +95,7 @@ pub(super) fn run(args: &ValidateArgs, out: &mut dyn Write) -> Result<u8, Failur
     if let Some(step) = args.step {
         return explain_step(&sources, step, args.verbose, out);
     }
-    let judge = |source: &Source| Judged::of(source, args.level);
+    let judge = |source: &Source| Judged::of(source, args);
     let judged: Vec<Judged> = sources.par_iter().map(judge).collect::<Result<_, Box<Diagnostic>>>()?;
     match args.format {
         Shape::Table => section::text(&sections(&judged), args.verbose, out)?,
@@ -111,6 +114,8 @@ struct Named {
     kernel: String,
     experiment: String,
     name: String,
+    /// The release whose model stands in for the recorded kernel, of which there is none.
+    stand_in: Option<&'static str>,
 }
 
 impl Named {
@@ -128,25 +133,31 @@ struct Judged {
 }
 
 impl Judged {
-    fn of(source: &Source, level: Level) -> Result<Self, Box<Diagnostic>> {
+    fn of(source: &Source, args: &ValidateArgs) -> Result<Self, Box<Diagnostic>> {
         fn when<T>(
             wanted: bool,
-            judge: fn(&Recording) -> Result<T, SubjectError>,
+            judge: impl FnOnce(&Recording) -> Result<T, SubjectError>,
             recording: &Recording,
         ) -> Result<Option<T>, SubjectError> {
             wanted.then(|| judge(recording)).transpose()
         }
         let recording = source.read()?;
-        let is = |one: Level| level == one || level == Level::All;
+        let is = |one: Level| args.level == one || args.level == Level::All;
         let all = || {
             let mechanics = when(is(Level::Mechanics), mechanics, &recording)?;
             let placement = when(is(Level::Placement), place, &recording)?;
-            Ok((mechanics, placement, when(is(Level::Prediction), predict, &recording)?))
+            Ok((mechanics, placement, when(is(Level::Prediction), |it| predict(it, args.seed), &recording)?))
         };
         let (mechanics, placement, prediction) = all().map_err(|error: SubjectError| unusable(source, &error))?;
+        let subject = Subject::of(&recording.header).map_err(|error| unusable(source, &error))?;
         let header = recording.header;
-        let named =
-            Named { source: source.name(), kernel: header.kernel, experiment: header.experiment, name: header.name };
+        let named = Named {
+            source: source.name(),
+            stand_in: subject.stands_in(&header).then_some(subject.release.name),
+            kernel: header.kernel,
+            experiment: header.experiment,
+            name: header.name,
+        };
         Ok(Self { named, mechanics, placement, prediction })
     }
 
@@ -175,7 +186,23 @@ fn sections(judged: &[Judged]) -> Vec<Section> {
     if !prediction.is_empty() {
         sections.push(prediction_section::section(&prediction));
     }
+    if let Some(first) = sections.first_mut() {
+        first.legend.extend(stand_ins(judged));
+    }
     sections
+}
+
+/// Kernels that fragsim has no model of, with the release whose model was taken instead.
+fn stand_ins(judged: &[Judged]) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for Named { kernel, stand_in, .. } in judged.iter().map(|it| &it.named) {
+        let Some(release) = stand_in else { continue };
+        let line = format!("{kernel} is judged by the model of {release}, the newest release before it that there is.");
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    lines
 }
 
 /// Tells what happened in one step of each recording.

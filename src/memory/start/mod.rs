@@ -1,6 +1,7 @@
 //! What is free when a replay starts: a host that has just booted, one that has been up for long, or a real one.
 
 mod aged;
+mod booted;
 mod fresh;
 mod place;
 mod snapshot;
