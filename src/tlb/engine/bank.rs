@@ -3,8 +3,9 @@
 use super::hashed::Hashed;
 use super::index::SetIndex;
 use super::ordered::Ordered;
-use super::policy::{ListLru, Mru3Plru4, NibbleLru, Policy, Random, TreePlru};
+use super::policy::{ListLru, Mru3Plru4, NibbleLru, OneWord, Policy, Random, TreePlru};
 use super::sets::{Narrow, Sets, Sixteen, Tags};
+use super::stepped::Stepped;
 use crate::rng::Stream;
 use crate::tlb::cpu::{Replacement, Structure};
 
@@ -46,12 +47,16 @@ pub(super) fn bank(structure: &Structure, stream: Stream) -> Box<dyn Bank> {
     let (sets, ways) = structure.sets_and_ways();
     let (sets, ways) = (sets as usize, ways as usize);
     match structure.replacement {
-        _ if ways == 1 => ordered(sets, 1, index),
-        Replacement::Lru if ways <= 8 => ordered(sets, ways, index),
+        _ if ways == 1 => Box::new(Ordered::<1>::new(sets, index)),
+        Replacement::Lru if ways <= 5 => stepped(&mut NibbleLru::new(1, ways), sets, ways, index),
+        Replacement::Lru if ways == 6 => Box::new(Ordered::<6>::new(sets, index)),
+        Replacement::Lru if ways == 7 => Box::new(Ordered::<7>::new(sets, index)),
+        Replacement::Lru if ways == 8 => Box::new(Ordered::<8>::new(sets, index)),
         Replacement::Lru if ways <= 16 => {
             Box::new(Sets::new(Sixteen::new(sets), NibbleLru::new(sets, ways), sets, ways, index))
         }
         Replacement::Lru => Box::new(Hashed::new(ListLru::new(sets, ways), sets, ways, index)),
+        Replacement::TreePlru if ways <= 8 => stepped(&mut TreePlru::new(1, ways), sets, ways, index),
         Replacement::TreePlru => narrow_or_wide(TreePlru::new(sets, ways), sets, ways, index),
         Replacement::Mru3Plru4 => narrow_or_wide(Mru3Plru4::new(sets), sets, ways, index),
         Replacement::Random => narrow_or_wide(Random::new(stream, ways), sets, ways, index),
@@ -70,15 +75,12 @@ fn narrow_or_wide<P: Policy + Send + 'static>(policy: P, sets: usize, ways: usiz
     }
 }
 
-fn ordered(sets: usize, ways: usize, index: SetIndex) -> Box<dyn Bank> {
+fn stepped(policy: &mut impl OneWord, sets: usize, ways: usize, index: SetIndex) -> Box<dyn Bank> {
     match ways {
-        1 => Box::new(Ordered::<1>::new(sets, index)),
-        2 => Box::new(Ordered::<2>::new(sets, index)),
-        3 => Box::new(Ordered::<3>::new(sets, index)),
-        4 => Box::new(Ordered::<4>::new(sets, index)),
-        5 => Box::new(Ordered::<5>::new(sets, index)),
-        6 => Box::new(Ordered::<6>::new(sets, index)),
-        7 => Box::new(Ordered::<7>::new(sets, index)),
-        _ => Box::new(Ordered::<8>::new(sets, index)),
+        2 => Box::new(Stepped::<2>::new(policy, sets, index)),
+        3 => Box::new(Stepped::<3>::new(policy, sets, index)),
+        4 => Box::new(Stepped::<4>::new(policy, sets, index)),
+        5 => Box::new(Stepped::<5>::new(policy, sets, index)),
+        _ => Box::new(Stepped::<8>::new(policy, sets, index)),
     }
 }

@@ -1,6 +1,5 @@
 //! What was counted: by structure and page size, and as a whole by kind of access and page size.
 
-use super::plan::RouteId;
 use crate::tlb::cpu::{Cpu, Kind, Level};
 use crate::units::PageSize;
 
@@ -89,31 +88,5 @@ impl Counts {
     /// Walks of every kind and size.
     pub fn total_walks(&self) -> u64 {
         self.walks.iter().flatten().sum()
-    }
-}
-
-/// Adds to a table how often each kind and size occurs.
-pub(super) fn add_routes(table: &mut Table, routes: impl Iterator<Item = RouteId>) {
-    // Four tables in turn: one counter is not added to again before its last value is stored.
-    let mut turns = [[0u32; 16]; 4];
-    for (at, route) in routes.enumerate() {
-        turns[at % 4][route.index()] += 1;
-    }
-    for id in RouteId::all() {
-        let (kind, size) = id.split();
-        table[kind][size] += turns.iter().map(|turn| u64::from(turn[id.index()])).sum::<u64>();
-    }
-}
-
-/// Adds the look-ups of a list to a structure's tallies.
-pub(super) fn add_lookups(by_size: &mut [Tally; 3], keys: &[u64], missed: &[u8]) {
-    let mut turns = [[0u32; 8]; 4];
-    for (at, (key, missed)) in keys.iter().zip(missed).enumerate() {
-        turns[at % 4][(key & 3) as usize * 2 + usize::from(missed & 1)] += 1;
-    }
-    for (size, tally) in by_size.iter_mut().enumerate() {
-        let sum = |slot: usize| turns.iter().map(|turn| u64::from(turn[slot])).sum::<u64>();
-        tally.hits += sum(2 * size);
-        tally.misses += sum(2 * size + 1);
     }
 }

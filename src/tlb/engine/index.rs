@@ -1,6 +1,13 @@
 //! Which set a page belongs to.
 
+use super::bank::CLASS_BITS;
 use crate::tlb::cpu::{Index, Structure};
+
+/// Sets of keys.
+pub(super) trait KeySets {
+    /// Looks a key up in its set and, if it is not there, puts it there; whether it was there.
+    fn access(&mut self, set: usize, key: u64) -> bool;
+}
 
 /// Selects a set by a page number.
 #[derive(Clone, Debug)]
@@ -47,6 +54,29 @@ impl SetIndex {
             Self::Modulo { sets, reciprocal } => modulo(page, *sets, *reciprocal),
         };
         set as usize
+    }
+
+    /// Accesses one page after the other and marks with 1 those that missed, with 0 the others.
+    ///
+    /// The kind of the index is chosen once, not for every key.
+    #[inline(always)]
+    pub fn for_all(&self, keys: &[u64], missed: &mut [u8], sets: &mut impl KeySets) {
+        let each = keys.iter().zip(missed);
+        match *self {
+            Self::Mask(mask) => each.for_each(|(key, missed)| {
+                *missed = u8::from(!sets.access((key >> CLASS_BITS & mask) as usize, *key));
+            }),
+            Self::Fold { mask, shift } => each.for_each(|(key, missed)| {
+                let page = key >> CLASS_BITS;
+                *missed = u8::from(!sets.access(((page ^ page >> shift) & mask) as usize, *key));
+            }),
+            Self::Modulo { sets: divisor, reciprocal } => each.for_each(|(key, missed)| {
+                *missed = u8::from(!sets.access(modulo(key >> CLASS_BITS, divisor, reciprocal) as usize, *key));
+            }),
+            Self::Fields(_) => each.for_each(|(key, missed)| {
+                *missed = u8::from(!sets.access(self.set(key >> CLASS_BITS), *key));
+            }),
+        }
     }
 }
 

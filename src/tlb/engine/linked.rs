@@ -19,8 +19,8 @@ impl Simulator {
             let id = self.route(leaves, access);
             let (kind, size) = id.split();
             let address = access.address();
-            let first = self.plan.first(id).place(address);
-            let second = self.plan.second(id).place(address);
+            let first = self.plan.first.route(id).place(address);
+            let second = self.plan.second.route(id).place(address);
             self.counts.accesses[kind][size] += 1;
             if self.look_up(first, address, id) {
                 if self.links.first_level_hit == FirstLevelHit::TouchesSecond
@@ -93,7 +93,7 @@ impl Simulator {
         let class = (victim & ((1 << CLASS_BITS) - 1)) as u8;
         let address = (victim >> CLASS_BITS) << self.shifts[first.structure][usize::from(class)];
         let (kind, _) = id.split();
-        if let Some(place) = self.plan.second(RouteId::new(kind, class)).place(address) {
+        if let Some(place) = self.plan.second.route(RouteId::new(kind, class)).place(address) {
             let key = place.key(address, class);
             if !self.banks[place.structure].touch(key) {
                 self.banks[place.structure].insert(key);

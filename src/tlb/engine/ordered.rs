@@ -3,7 +3,7 @@
 use std::hint::select_unpredictable;
 
 use super::bank::{Bank, CLASS_BITS, EMPTY};
-use super::index::SetIndex;
+use super::index::{KeySets, SetIndex};
 
 /// Sets of `W` keys.
 ///
@@ -24,19 +24,28 @@ impl<const W: usize> Ordered<W> {
     }
 }
 
-impl<const W: usize> Bank for Ordered<W> {
+impl<const W: usize> KeySets for Vec<[u64; W]> {
     #[inline(always)]
-    fn access(&mut self, key: u64) -> bool {
-        let set = self.set(key);
+    fn access(&mut self, set: usize, key: u64) -> bool {
         let mut found = false;
         let mut carried = key;
-        for slot in set {
+        for slot in &mut self[set] {
             let here = *slot;
             *slot = select_unpredictable(found, here, carried);
             found |= here == key;
             carried = here;
         }
         found
+    }
+}
+
+impl<const W: usize> Bank for Ordered<W> {
+    fn access(&mut self, key: u64) -> bool {
+        self.sets.access(self.index.set(key >> CLASS_BITS), key)
+    }
+
+    fn access_all(&mut self, keys: &[u64], missed: &mut [u8]) {
+        self.index.for_all(keys, missed, &mut self.sets);
     }
 
     fn touch(&mut self, key: u64) -> bool {

@@ -8,6 +8,8 @@ use crate::units::PageSize;
 const SIZE_SLOTS: usize = 4;
 /// Slots of a table by kind and size.
 pub(super) const ROUTES: usize = 3 * SIZE_SLOTS;
+/// Bits of a [`RouteId`].
+pub(super) const ID_BITS: u32 = 4;
 
 /// Kind and size of an access as one number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +30,18 @@ impl RouteId {
     #[inline(always)]
     pub const fn class(self) -> u8 {
         self.0 % SIZE_SLOTS as u8
+    }
+
+    /// The id in the lowest bits of a byte.
+    #[inline(always)]
+    pub const fn of_byte(byte: u8) -> Self {
+        Self(byte & ((1 << ID_BITS) - 1))
+    }
+
+    /// The id as a byte.
+    #[inline(always)]
+    pub const fn byte(self) -> u8 {
+        self.0
     }
 
     /// Kind and size as indices.
@@ -90,38 +104,108 @@ impl Route {
     }
 }
 
-/// The routes of both levels.
-#[derive(Clone, Debug)]
-pub(super) struct Plan {
-    first: [Route; ROUTES],
-    second: [Route; ROUTES],
+/// The first place of a route in one word: what almost every access needs of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Step(u32);
+
+impl Step {
+    /// Set if the pages are spread over several structures, so that the whole route must be asked.
+    const SPREAD: u32 = 1 << 31;
+
+    const fn new(lane: usize, shift: u32, spread: bool) -> Self {
+        Self((lane as u32) << 8 | shift | if spread { Self::SPREAD } else { 0 })
+    }
+
+    /// The lane of the structure; the one after the last where no structure of the level holds such pages.
+    #[inline(always)]
+    pub const fn lane(self) -> usize {
+        (self.0 >> 8) as usize & 0xff
+    }
+
+    #[inline(always)]
+    pub const fn is_spread(self) -> bool {
+        self.0 & Self::SPREAD != 0
+    }
+
+    /// The key of the page at an address.
+    #[inline(always)]
+    pub const fn key(self, address: u64, class: u8) -> u64 {
+        (address >> (self.0 & 63)) << CLASS_BITS | class as u64
+    }
 }
 
-impl Plan {
-    pub fn of(cpu: &Cpu) -> Self {
-        let mut plan = Self { first: Default::default(), second: Default::default() };
-        for kind in Kind::ALL {
-            for size in PageSize::ALL {
-                let id = RouteId::new(kind.index(), size as u8).index();
-                let route = |level| {
-                    let place = |(at, structure)| Some((place(at, structure, size)?, structure.entries));
-                    Route::new(cpu.structures(level, kind).filter_map(place).collect())
-                };
-                plan.first[id] = route(Level::First);
-                plan.second[id] = route(Level::Second);
+/// The routes of one level.
+#[derive(Clone, Debug)]
+pub(super) struct LevelPlan {
+    routes: [Route; ROUTES],
+    steps: [Step; 1 << ID_BITS],
+    /// The level's structures, each of which has a lane.
+    lanes: Vec<usize>,
+    /// By structure.
+    lane_of: Vec<usize>,
+}
+
+impl LevelPlan {
+    fn new(cpu: &Cpu, level: Level) -> Self {
+        let mut routes: [Route; ROUTES] = Default::default();
+        for id in RouteId::all() {
+            let (kind, size) = id.split();
+            let place = |(at, structure)| Some((place(at, structure, PageSize::ALL[size])?, structure.entries));
+            routes[id.index()] = Route::new(cpu.structures(level, Kind::ALL[kind]).filter_map(place).collect());
+        }
+        let structures = cpu.doc().structures.iter().enumerate();
+        let lanes: Vec<usize> = structures.filter(|(_, at)| at.level == level).map(|(at, _)| at).collect();
+        let mut lane_of = vec![lanes.len(); cpu.doc().structures.len()];
+        lanes.iter().enumerate().for_each(|(lane, structure)| lane_of[*structure] = lane);
+        let mut plan = Self { routes, steps: [Step::new(lanes.len(), 0, false); 1 << ID_BITS], lanes, lane_of };
+        for (id, route) in plan.routes.iter().enumerate() {
+            if let Some(place) = route.places.first() {
+                plan.steps[id] = Step::new(plan.lane(place.structure), place.shift, route.places.len() > 1);
             }
         }
         plan
     }
 
-    #[inline(always)]
-    pub const fn first(&self, id: RouteId) -> &Route {
-        &self.first[id.index()]
+    /// The structure of each lane.
+    pub fn lanes(&self) -> &[usize] {
+        &self.lanes
     }
 
+    /// The lane of a structure.
     #[inline(always)]
-    pub const fn second(&self, id: RouteId) -> &Route {
-        &self.second[id.index()]
+    pub fn lane(&self, structure: usize) -> usize {
+        self.lane_of[structure]
+    }
+
+    /// The whole route.
+    #[inline(always)]
+    pub const fn route(&self, id: RouteId) -> &Route {
+        &self.routes[id.index()]
+    }
+
+    /// The route in short.
+    #[inline(always)]
+    pub const fn step(&self, id: RouteId) -> Step {
+        self.steps[id.index() & ((1 << ID_BITS) - 1)]
+    }
+
+    /// Whether a structure shares the pages of a route with others.
+    pub fn is_spread_over(&self, structure: usize) -> bool {
+        let shares = |route: &Route| route.places.len() > 1 && route.places.iter().any(|at| at.structure == structure);
+        self.routes.iter().any(shares)
+    }
+}
+
+/// The routes of both levels.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub first: LevelPlan,
+    pub second: LevelPlan,
+}
+
+impl Plan {
+    pub fn of(cpu: &Cpu) -> Self {
+        Self { first: LevelPlan::new(cpu, Level::First), second: LevelPlan::new(cpu, Level::Second) }
     }
 }
 
@@ -141,16 +225,25 @@ mod tests {
     fn a_page_has_one_place_at_each_level() {
         let plan = Plan::of(&Cpu::named("icelake-sp").unwrap());
         let id = |kind: Kind, size: PageSize| RouteId::new(kind.index(), size as u8);
-        let small = plan.second(id(Kind::Load, PageSize::Size4K));
+        let small = plan.second.route(id(Kind::Load, PageSize::Size4K));
         let at = |page: u64| small.place(page << 12).unwrap().structure;
         let in_first = (0..10_000).filter(|page| at(*page) == 6).count();
         assert!((4_900..5_100).contains(&in_first), "{in_first} of 10000 pages in one of two banks");
-        assert_eq!(plan.second(id(Kind::Fetch, PageSize::Size2M)).place(0), Some(Place { structure: 6, shift: 21 }));
-        assert_eq!(plan.first(id(Kind::Store, PageSize::Size1G)).place(0), Some(Place { structure: 5, shift: 30 }));
-        assert_eq!(plan.first(id(Kind::Fetch, PageSize::Size1G)).place(0), Some(Place { structure: 1, shift: 21 }));
+        assert_eq!(
+            plan.second.route(id(Kind::Fetch, PageSize::Size2M)).place(0),
+            Some(Place { structure: 6, shift: 21 })
+        );
+        assert_eq!(
+            plan.first.route(id(Kind::Store, PageSize::Size1G)).place(0),
+            Some(Place { structure: 5, shift: 30 })
+        );
+        assert_eq!(
+            plan.first.route(id(Kind::Fetch, PageSize::Size1G)).place(0),
+            Some(Place { structure: 1, shift: 21 })
+        );
         let haswell = Plan::of(&Cpu::named("haswell-ep").unwrap());
-        assert_eq!(haswell.second(id(Kind::Load, PageSize::Size1G)).place(0), None);
+        assert_eq!(haswell.second.route(id(Kind::Load, PageSize::Size1G)).place(0), None);
         let zen = Plan::of(&Cpu::named("zen4").unwrap());
-        assert_eq!(zen.first(id(Kind::Load, PageSize::Size4K)).place(0).unwrap().shift, 14);
+        assert_eq!(zen.first.route(id(Kind::Load, PageSize::Size4K)).place(0).unwrap().shift, 14);
     }
 }

@@ -17,6 +17,33 @@ pub(super) trait Policy {
     fn reset(&mut self);
 }
 
+/// A policy of which a set's state is one word, kept for one set.
+pub(super) trait OneWord: Policy {
+    fn word(&self) -> u64;
+
+    fn set_word(&mut self, word: u64);
+}
+
+impl OneWord for NibbleLru {
+    fn word(&self) -> u64 {
+        self.order[0]
+    }
+
+    fn set_word(&mut self, word: u64) {
+        self.order[0] = word;
+    }
+}
+
+impl OneWord for TreePlru {
+    fn word(&self) -> u64 {
+        self.bits[0]
+    }
+
+    fn set_word(&mut self, word: u64) {
+        self.bits[0] = word;
+    }
+}
+
 /// Every nibble 1; times a nibble, every nibble that one.
 const NIBBLES: u64 = 0x1111_1111_1111_1111;
 

@@ -3,7 +3,7 @@
 use std::hint::select_unpredictable;
 
 use super::bank::{Bank, CLASS_BITS, EMPTY};
-use super::index::SetIndex;
+use super::index::{KeySets, SetIndex};
 use super::policy::Policy;
 
 /// The keys of all sets, by set and way.
@@ -121,24 +121,30 @@ impl Tags for Sixteen {
 
 /// Sets of up to sixteen ways.
 pub(super) struct Sets<T, P> {
+    entries: Entries<T, P>,
+    index: SetIndex,
+}
+
+struct Entries<T, P> {
     tags: T,
     policy: P,
     /// Ways of each set that hold nothing.
     free: Vec<u8>,
     ways: usize,
-    index: SetIndex,
 }
 
 impl<T: Tags, P: Policy> Sets<T, P> {
     pub fn new(tags: T, policy: P, sets: usize, ways: usize, index: SetIndex) -> Self {
-        Self { tags, policy, free: vec![ways as u8; sets], ways, index }
+        Self { entries: Entries { tags, policy, free: vec![ways as u8; sets], ways }, index }
     }
 
     #[inline(always)]
     fn set_of(&self, key: u64) -> usize {
         self.index.set(key >> CLASS_BITS)
     }
+}
 
+impl<T: Tags, P: Policy> Entries<T, P> {
     /// Takes the first empty way for a key that is not there.
     #[cold]
     fn fill(&mut self, set: usize, key: u64) {
@@ -149,10 +155,9 @@ impl<T: Tags, P: Policy> Sets<T, P> {
     }
 }
 
-impl<T: Tags + Send, P: Policy + Send> Bank for Sets<T, P> {
+impl<T: Tags, P: Policy> KeySets for Entries<T, P> {
     #[inline(always)]
-    fn access(&mut self, key: u64) -> bool {
-        let set = self.set_of(key);
+    fn access(&mut self, set: usize, key: u64) -> bool {
         let (at, hit) = self.tags.find(set, key);
         if self.free[set] > 0 && !hit {
             self.fill(set, key);
@@ -168,42 +173,52 @@ impl<T: Tags + Send, P: Policy + Send> Bank for Sets<T, P> {
         self.policy.touch(set, way);
         hit
     }
+}
+
+impl<T: Tags + Send, P: Policy + Send> Bank for Sets<T, P> {
+    fn access(&mut self, key: u64) -> bool {
+        self.entries.access(self.set_of(key), key)
+    }
+
+    fn access_all(&mut self, keys: &[u64], missed: &mut [u8]) {
+        self.index.for_all(keys, missed, &mut self.entries);
+    }
 
     fn touch(&mut self, key: u64) -> bool {
         let set = self.set_of(key);
-        let (way, hit) = self.tags.find(set, key);
+        let (way, hit) = self.entries.tags.find(set, key);
         if hit {
-            self.policy.touch(set, way);
+            self.entries.policy.touch(set, way);
         }
         hit
     }
 
     fn insert(&mut self, key: u64) -> Option<u64> {
         let set = self.set_of(key);
-        if self.free[set] > 0 {
-            self.fill(set, key);
+        if self.entries.free[set] > 0 {
+            self.entries.fill(set, key);
             return None;
         }
-        let way = self.policy.victim(set);
-        let victim = self.tags.get(set, way);
-        self.tags.put(set, way, key, false);
-        self.policy.touch(set, way);
+        let way = self.entries.policy.victim(set);
+        let victim = self.entries.tags.get(set, way);
+        self.entries.tags.put(set, way, key, false);
+        self.entries.policy.touch(set, way);
         Some(victim)
     }
 
     fn remove(&mut self, key: u64) -> bool {
         let set = self.set_of(key);
-        let (way, hit) = self.tags.find(set, key);
+        let (way, hit) = self.entries.tags.find(set, key);
         if hit {
-            self.tags.put(set, way, EMPTY, false);
-            self.free[set] += 1;
+            self.entries.tags.put(set, way, EMPTY, false);
+            self.entries.free[set] += 1;
         }
         hit
     }
 
     fn flush(&mut self) {
-        self.tags.clear();
-        self.policy.reset();
-        self.free.fill(self.ways as u8);
+        self.entries.tags.clear();
+        self.entries.policy.reset();
+        self.entries.free.fill(self.entries.ways as u8);
     }
 }
