@@ -83,6 +83,8 @@ struct Judge {
     text: Box<dyn TextAllocator>,
     /// Address of the range; with address randomization the first image tells.
     base: Option<u64>,
+    /// Whether the kernel puts areas at the lowest place that fits; if not, its choice among free places is taken over.
+    lowest_fit: bool,
     alive: FxHashMap<Key, Vec<Slot>>,
     /// The area behind each pack's number.
     packs: FxHashMap<u32, AreaId>,
@@ -118,6 +120,7 @@ impl Judge {
             places: Places::default(),
             text: subject.text_allocator(),
             base: header.has_option("nokaslr").then_some(MODULES_START),
+            lowest_fit: subject.release.lowest_fit,
             alive: FxHashMap::default(),
             packs: FxHashMap::default(),
             last: None,
@@ -198,6 +201,10 @@ impl Judge {
 
     fn compare(&mut self, step: u32, record: &Record, slot: Slot, opened: Option<AreaId>, code: (u64, u64)) {
         let (address, bytes) = code;
+        if let (false, None, Some(area), Some(base)) = (self.lowest_fit, slot.chunk(), opened, self.base) {
+            // An image begins in the first page of its area.
+            self.places.move_to(area, address.saturating_sub(base) / PAGE_BYTES);
+        }
         let Some(placed) = self.placed(slot, opened, address) else { return };
         let behind = self.last.map(|last| {
             let start = last.room.end + if last.in_pack { 0 } else { PAGE_BYTES };

@@ -56,6 +56,17 @@ impl Places {
         self.areas.get(area.0 as usize).copied().flatten().map(|(place, _)| place)
     }
 
+    /// Moves an area to another place if that is free; its guard page must be, too.
+    pub(super) fn move_to(&mut self, area: AreaId, start: u64) {
+        let Some((place, _)) = self.areas[area.0 as usize].as_mut() else { return };
+        let overlaps = |(at, (length, _)): (&u64, &(u64, Tenant))| *at <= start + place.pages && start <= at + length;
+        let Some(tenant) = self.taken.remove(&place.start) else { return };
+        if !self.taken.iter().any(overlaps) {
+            place.start = start;
+        }
+        self.taken.insert(place.start, tenant);
+    }
+
     /// The areas that were opened since this was last asked.
     pub(super) fn take_opened(&mut self) -> Vec<AreaId> {
         std::mem::take(&mut self.opened)
@@ -150,6 +161,20 @@ mod tests {
             at.push(start);
         }
         assert_eq!(at, [0, 0x400, 0, 0x400]);
+    }
+
+    #[test]
+    fn areas_move_only_to_where_there_is_room() {
+        let mut places = Places::default();
+        let [first, second, third] = [1, 2, 1].map(|pages| open(&mut places, pages, Backing::Vmalloc, true).0);
+        places.close(second, GiveBack::Release);
+        let at = |places: &mut Places, start| {
+            places.move_to(third, start);
+            places.place(third).unwrap().start
+        };
+        // The first stands on page 0, the hole is pages 2 to 4, the last of which is to guard the second.
+        assert_eq!([0, 1, 2, 3, 9].map(|start| at(&mut places, start)), [5, 5, 2, 3, 9]);
+        assert_eq!(places.place(first).unwrap().start, 0);
     }
 
     #[test]

@@ -8,6 +8,8 @@ mod operations;
 
 use std::fmt;
 
+use rayon::prelude::*;
+
 use super::subject::{Subject, SubjectError};
 use crate::direct_map::CounterView;
 use crate::kernel::{HostSetup, Kernel};
@@ -141,8 +143,10 @@ pub fn predict_with(recording: &Recording, subject: &Subject, seed: u64, runs: u
         runs: Vec::new(),
         failure: None,
     };
-    for run in 0..runs {
-        match run_once(recording, subject, seed, run) {
+    // Side by side, since a few long recordings take most of the time.
+    let curves: Vec<_> = (0..runs).into_par_iter().map(|run| run_once(recording, subject, seed, run)).collect();
+    for curve in curves {
+        match curve {
             Ok(curve) => prediction.runs.push(curve),
             Err(why) => prediction.failure = Some(why),
         }

@@ -113,6 +113,10 @@ pub struct Release {
     pub pages: PageEra,
     /// Pages of ordinary areas.
     pub vmalloc: Vmalloc,
+    /// Whether an area is put at the lowest addresses where it fits. Before 5.16 the search goes down its tree of holes by a
+    /// length that allows for alignment, so a hole that fits exactly is seen only if it lies on the way
+    /// (`find_vmap_lowest_match@5.10`; 9f531973dff3).
+    pub lowest_fit: bool,
     /// The way back of such pages.
     pub frees: Frees,
     /// Trampolines.
@@ -151,6 +155,7 @@ const V5_10: Release = Release {
     cpa: CpaEra::UpTo6_1,
     pages: PageEra::V5_10,
     vmalloc: Vmalloc::SinglePages,
+    lowest_fit: false,
     frees: Frees::PageByPage,
     trampolines: Trampolines::WritablePage,
     modules: Modules::CoreAndInit,
@@ -171,8 +176,8 @@ const V5_13: Release = Release {
 };
 const V5_14: Release = Release { name: "5.14", ..V5_13 };
 const V5_15: Release = Release { name: "5.15", ..V5_13 };
-const V5_16: Release = Release { name: "5.16", ..V5_15 };
-const V5_17: Release = Release { name: "5.17", ..V5_15 };
+const V5_16: Release = Release { name: "5.16", lowest_fit: true, ..V5_15 };
+const V5_17: Release = Release { name: "5.17", ..V5_16 };
 const V5_18_RC1: Release = Release {
     name: "5.18-rc1",
     summary: "packs of one 2 MiB huge page, freed as one block",
