@@ -23,6 +23,17 @@ pub(super) enum Kvmalloc {
     Area(Vec<PfnRange>),
 }
 
+impl Kvmalloc {
+    /// Pages that it holds.
+    pub(super) fn pages(&self) -> u64 {
+        match self {
+            Self::Slab => 0,
+            Self::Block(_, order) => order.pages(),
+            Self::Area(runs) => runs.iter().map(|run| run.pages()).sum(),
+        }
+    }
+}
+
 impl Machine {
     /// Repeats a request until it succeeds or there is no page cache left to drop for it.
     fn with_reclaim<T>(

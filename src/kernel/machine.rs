@@ -80,8 +80,8 @@ pub(super) struct Machine {
     /// The range of ordinary areas, and that of modules and images.
     pub(super) ordinary: VirtualRange,
     text: VirtualRange,
-    /// Whether the kernel's own types have been parsed.
-    pub(super) knows_types: bool,
+    /// Pages of the table of the kernel's own types, once they have been parsed.
+    pub(super) type_pages: Option<u64>,
 }
 
 impl Machine {
@@ -111,7 +111,7 @@ impl Machine {
             lazy_areas: false,
             ordinary: VirtualRange::ordinary(cpus),
             text: VirtualRange::text(),
-            knows_types: false,
+            type_pages: None,
         }
     }
 

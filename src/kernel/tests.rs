@@ -102,10 +102,15 @@ fn check(kernel: &Kernel) {
     assert!(text + memory.unused_pages() <= memory.managed_pages(), "pages of areas are free as well");
 }
 
-/// Free pages, and those that stay when nothing is loaded: page tables of splits and of virtual ranges, and slabs.
+/// Free pages, and those that stay when nothing is loaded: page tables of splits and of virtual ranges, slabs, and the table
+/// of the kernel's types.
 fn accounted(kernel: &Kernel) -> u64 {
     let machine = &kernel.machine;
-    machine.memory.unused_pages() + machine.table_pages + machine.range_tables() + kernel.companions.pages()
+    machine.memory.unused_pages()
+        + machine.table_pages
+        + machine.range_tables()
+        + kernel.companions.pages()
+        + machine.type_pages.unwrap_or(0)
 }
 
 /// The splits that took the map from one state to another, and that nothing else changed.

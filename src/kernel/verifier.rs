@@ -59,7 +59,7 @@ impl Machine {
     /// to 5.17. Since 5.18 boot does it, when the first functions for programs are registered
     /// (`register_btf_kfunc_id_set`).
     pub(super) fn parse_kernel_types(&mut self) -> Result<(), NoText> {
-        if std::mem::replace(&mut self.knows_types, true) || self.release.pages >= PageEra::V5_18 {
+        if self.type_pages.is_some() || self.release.pages >= PageEra::V5_18 {
             return Ok(());
         }
         let mut entries = 0;
@@ -71,6 +71,7 @@ impl Machine {
                 self.kvfree(outgrown);
             }
         }
+        self.type_pages = table.as_ref().map(Kvmalloc::pages);
         Ok(())
     }
 
