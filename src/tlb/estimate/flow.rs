@@ -93,31 +93,53 @@ impl Flow {
         if self.swept > 0.0 { items.max(1e8 / self.swept) } else { items }
     }
 
-    /// Mean and variance of how many pieces other than one of `region` and its size reach its set in a window.
-    pub fn others(&self, own: Option<usize>, window: f64, sets: f64) -> (f64, f64) {
-        let mut mean = self.swept * window / sets;
-        let mut variance = 0.0;
-        let mut at = 0;
+    /// How many pieces reach a set in a window of this length.
+    pub fn window(&self, length: f64, sets: f64) -> Window {
+        let mut window = Window { mean: self.swept * length / sets, variance: 0.0, parts: Vec::new() };
         // Items of a region and size stand together.
-        while at < self.items.len() {
-            let Item { region, class, .. } = self.items[at];
+        for items in self.items.chunk_by(|one, other| one.slot() == other.slot()) {
             let (mut seen, mut pieces, mut spread) = (0.0, 0.0, 0.0);
-            while let Some(item) = self.items.get(at).filter(|item| item.region == region && item.class == class) {
-                let chance = item.seen(window);
+            for item in items {
+                let chance = item.seen(length);
                 seen += item.pieces * chance;
                 pieces += item.pieces;
                 spread += item.pieces * chance * (1.0 - chance);
-                at += 1;
             }
             // In one set lie all pieces; of many sets each has an even share of the places, taken or not.
-            let slot = if sets > 1.0 { seen / self.slots[region][class].max(pieces) } else { seen / pieces };
-            let (all, uneven) = if sets > 1.0 { (seen / sets, seen / sets * (1.0 - slot)) } else { (seen, spread) };
-            mean += all;
-            variance += uneven;
-            if own == Some(region * 3 + class) {
-                mean -= slot.min(all);
-                variance -= (slot * (1.0 - slot)).min(uneven);
-            }
+            let Item { region, class, .. } = items[0];
+            let share = if sets > 1.0 { seen / self.slots[region][class].max(pieces) } else { seen / pieces };
+            let (mean, variance) = if sets > 1.0 { (seen / sets, seen / sets * (1.0 - share)) } else { (seen, spread) };
+            window.mean += mean;
+            window.variance += variance;
+            window.parts.push(Part { slot: items[0].slot(), share, mean, variance });
+        }
+        window
+    }
+}
+
+/// How many pieces reach a set in a window of time.
+pub(super) struct Window {
+    mean: f64,
+    variance: f64,
+    /// What the pieces of each region and size have in this.
+    parts: Vec<Part>,
+}
+
+struct Part {
+    slot: usize,
+    /// Chance that a place has a piece that comes.
+    share: f64,
+    mean: f64,
+    variance: f64,
+}
+
+impl Window {
+    /// Mean and variance of how many pieces other than one of a region and size, or than none, reach the set.
+    pub fn others(&self, own: Option<usize>) -> (f64, f64) {
+        let (mut mean, mut variance) = (self.mean, self.variance);
+        if let Some(part) = self.parts.iter().find(|part| Some(part.slot) == own) {
+            mean -= part.share.min(part.mean);
+            variance -= (part.share * (1.0 - part.share)).min(part.variance);
         }
         (mean.max(0.0), variance.max(0.0))
     }

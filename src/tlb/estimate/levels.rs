@@ -49,13 +49,17 @@ impl Stays {
             flow.items.iter().for_each(|item| own[item.slot()] = Some(survival.clone()));
             return Self { own, any: survival };
         }
-        for item in &flow.items {
-            if own[item.slot()].is_none() {
-                own[item.slot()] = Some(Survival::least_recent(flow, Some(item.slot()), f64::from(sets), ways));
-            }
-        }
+        let slots = flow.items.chunk_by(|one, other| one.slot() == other.slot()).map(|items| Some(items[0].slot()));
+        let mut owns: Vec<Option<usize>> = slots.collect();
         let swept = flow.swept > 0.0;
-        let any = if swept { Survival::least_recent(flow, None, f64::from(sets), ways) } else { Survival::never() };
+        if swept {
+            owns.push(None);
+        }
+        let mut survivals = Survival::least_recent(flow, &owns, f64::from(sets), ways, structure.replacement);
+        let any = if swept { survivals.pop() } else { None }.unwrap_or_else(Survival::never);
+        for (slot, survival) in owns.into_iter().flatten().zip(survivals) {
+            own[slot] = Some(survival);
+        }
         Self { own, any }
     }
 

@@ -4,7 +4,8 @@
 //! were used as the set has ways. Here that time is not one number but a chance by time, because sets are small; pages
 //! of one region are spread over sets evenly, as contiguous memory is. The second level sees what misses in the first:
 //! a page comes there again no sooner than the first level has lost it (compare Martina, Garetto and Leonardi, 2014).
-//! Tree-PLRU and (MRU+1)%3 PLRU4 are taken for LRU, levels that are linked otherwise than Intel's for independent ones.
+//! Tree-PLRU and (MRU+1)%3 PLRU4 are taken for LRU with a part of a way less, levels that are linked otherwise than
+//! Intel's for independent ones.
 
 mod counted;
 mod demand;

@@ -1,11 +1,14 @@
 //! How long a translation stays in a structure.
 
-use super::flow::Flow;
+use super::flow::{Flow, Window};
+use crate::tlb::cpu::Replacement;
 
 /// Points at which the time is taken.
 const POINTS: usize = 64;
 /// A chance that counts as none, or, short of 1, as certain.
 const NEGLIGIBLE: f64 = 1e-4;
+/// How near, as a logarithm, the ends of the times must come to where the chance begins and ceases to fall.
+const CLOSE: f64 = 0.05;
 /// Most ways whose chances are added up one by one; above, the normal distribution stands for them.
 const MOST_EXACT_WAYS: u32 = 32;
 
@@ -66,44 +69,71 @@ impl Survival {
         total
     }
 
-    /// Least recently used first: a translation of `region` survives while fewer others of its set than the set has
-    /// ways were used since.
-    pub fn least_recent(flow: &Flow, region: Option<usize>, sets: f64, ways: u32) -> Self {
-        let chance = |time: f64| {
-            let (mean, variance) = flow.others(region, time, sets);
-            fewer_than(ways, mean, variance)
+    /// Least recently used first, or nearly: a translation survives while fewer others of its set than the set has ways
+    /// were used since. For a translation of each of these regions and sizes, or for one of none.
+    pub fn least_recent(
+        flow: &Flow,
+        owns: &[Option<usize>],
+        sets: f64,
+        ways: u32,
+        replacement: Replacement,
+    ) -> Vec<Self> {
+        let missing = missing_ways(replacement, sets, ways);
+        let chance = |window: &Window, own: Option<usize>| {
+            let (mean, variance) = window.others(own);
+            let plain = fewer_than(ways, mean, variance);
+            if missing == 0.0 { plain } else { plain - missing * (plain - fewer_than(ways - 1, mean, variance)) }
+        };
+        // Of any two the one whose own piece counts less is lost first.
+        let least = |time: f64| chance(&flow.window(time, sets), None);
+        let most = |time: f64| {
+            let window = flow.window(time, sets);
+            owns.iter().map(|own| chance(&window, *own)).fold(0.0, f64::max)
         };
         let end = flow.settled();
-        if flow.is_empty() || chance(end) > 1.0 - NEGLIGIBLE {
-            return Self::Curve(Curve { times: vec![0.0], chances: vec![1.0] });
+        if flow.is_empty() || least(end) > 1.0 - NEGLIGIBLE {
+            return vec![Self::Curve(Curve { times: vec![0.0], chances: vec![1.0] }); owns.len()];
         }
-        let first = crossing(&chance, end, 1.0 - NEGLIGIBLE);
-        let stays = chance(end) > NEGLIGIBLE;
-        let last = if stays { end } else { crossing(&chance, end, NEGLIGIBLE) };
+        let first = crossing(&least, 1.0, end, 1.0 - NEGLIGIBLE);
+        let last = if most(end) > NEGLIGIBLE { end } else { crossing(&most, first, end, NEGLIGIBLE) };
         let step = libm::pow(last / first, 1.0 / (POINTS - 1) as f64);
         let times: Vec<f64> = (0..POINTS).map(|point| first * libm::pow(step, point as f64)).collect();
-        let mut chances: Vec<f64> = times.iter().map(|time| chance(*time)).collect();
-        // The approximation is not monotone to the last digit, the chance is.
-        for at in 1..chances.len() {
-            chances[at] = chances[at].min(chances[at - 1]);
-        }
-        if let Some(end) = chances.last_mut().filter(|_| !stays) {
-            *end = 0.0;
-        }
-        Self::Curve(Curve { times, chances })
+        let windows: Vec<Window> = times.iter().map(|time| flow.window(*time, sets)).collect();
+        let curve = |own: &Option<usize>| {
+            let mut chances: Vec<f64> = windows.iter().map(|window| chance(window, *own)).collect();
+            // The approximation is not monotone to the last digit, the chance is.
+            for at in 1..chances.len() {
+                chances[at] = chances[at].min(chances[at - 1]);
+            }
+            if let Some(end) = chances.last_mut().filter(|end| **end <= 2.0 * NEGLIGIBLE) {
+                *end = 0.0;
+            }
+            Self::Curve(Curve { times: times.clone(), chances })
+        };
+        owns.iter().map(curve).collect()
     }
 }
 
-/// The time at which a falling chance passes a level.
-fn crossing(chance: &impl Fn(f64) -> f64, end: f64, level: f64) -> f64 {
-    let (mut low, mut high) = (0.0f64, end.max(1e-300).ln());
-    // Below one access nothing happens.
-    low = low.min(high);
-    for _ in 0..24 {
+/// How many ways fewer a set under LRU would need to miss as often as one under the policy.
+///
+/// There is no formula for it. These figures are fitted to the simulation of the presets, where there are many sets; a
+/// single set, or one of four ways, needs none.
+fn missing_ways(replacement: Replacement, sets: f64, ways: u32) -> f64 {
+    match replacement {
+        Replacement::TreePlru if sets > 1.0 && ways >= 8 => 0.2,
+        Replacement::Mru3Plru4 => 0.45,
+        _ => 0.0,
+    }
+}
+
+/// About the time at which a falling chance passes a level: no later for a high level, no earlier for a low one.
+fn crossing(chance: &impl Fn(f64) -> f64, start: f64, end: f64, level: f64) -> f64 {
+    let (mut low, mut high) = (libm::log(start.min(end)), libm::log(end.max(1e-300)));
+    while high - low > CLOSE {
         let middle = (low + high) / 2.0;
         if chance(libm::exp(middle)) > level { low = middle } else { high = middle }
     }
-    libm::exp(low)
+    libm::exp(if level < 0.5 { high } else { low })
 }
 
 /// Chance that a count with this mean and variance is below `limit`: binomial, or normal for high limits.
