@@ -7,6 +7,7 @@ use super::release::Trampolines;
 use crate::text_alloc::{
     AreaId, AreaRequest, Areas, Backing, GiveBack, ImageBytes, NoText, Slot, TextAllocator, TextPerms,
 };
+use crate::units::PAGE_BYTES;
 
 /// The image of one trampoline.
 #[derive(Clone, Copy, Debug)]
@@ -42,9 +43,11 @@ impl TrampolineTable {
                     machine.purge_lazy_areas();
                     machine.flushes.kernel_range(1);
                 }
+                // The kernel's own images end with their page (`arch_prepare_bpf_trampoline`).
+                let bytes = image.get().min(PAGE_BYTES);
                 machine.trampoline_pages += 1;
-                machine.trampoline_bytes += image.get();
-                TrampolineImage::Page(area, image.get())
+                machine.trampoline_bytes += bytes;
+                TrampolineImage::Page(area, bytes)
             }
         };
         Ok(self.0.insert(id, image))
