@@ -21,7 +21,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("direct_map", &["units"]),
     ("text_alloc", &["units"]),
     ("trace", &["units", "rng", "diagnostics", "json", "files"]),
-    ("recording", &["units", "diagnostics", "json", "files", "direct_map", "trace"]),
+    ("recording", &["units", "diagnostics", "json", "files", "memory", "direct_map", "trace"]),
     ("kernel", &["units", "rng", "memory", "direct_map", "text_alloc", "trace"]),
     ("replay", &["units", "memory", "direct_map", "text_alloc", "trace", "kernel"]),
     ("judge", &["units", "rng", "memory", "direct_map", "text_alloc", "trace", "recording", "kernel", "replay"]),

@@ -1,5 +1,6 @@
 //! Recordings that a user names: files, folders, and those that ship with the program.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::diagnostics::{Diagnostic, did_you_mean};
@@ -74,9 +75,13 @@ fn nearly_shipped(file: &Path) -> Option<String> {
     if file.exists() || file.as_os_str() == crate::files::STDIN {
         return None;
     }
-    let names: Vec<String> = SHIPPED.iter().map(|shipped| Source::Shipped(shipped).name()).collect();
+    let mut names: Vec<String> = SHIPPED.iter().map(|shipped| Source::Shipped(shipped).name()).collect();
+    // Folders have names too.
+    let folders: BTreeSet<&str> = SHIPPED.iter().filter_map(|shipped| Some(shipped.path.rsplit_once('/')?.0)).collect();
+    names.extend(folders.iter().map(|folder| (*folder).to_owned()));
     let wanted = file.to_str()?;
-    did_you_mean(wanted.strip_suffix(ENDING).unwrap_or(wanted), names.iter().map(String::as_str)).map(str::to_owned)
+    let near = did_you_mean(wanted.strip_suffix(ENDING).unwrap_or(wanted), names.iter().map(String::as_str));
+    near.or_else(|| folders.into_iter().find(|folder| folder.starts_with(wanted))).map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -100,7 +105,13 @@ mod tests {
 
     #[test]
     fn slips_of_the_pen_are_noticed() {
-        let error = sources(&[PathBuf::from("debian/7.3.4/E6-4069M")]).unwrap_err();
-        assert_eq!(error.help.as_deref(), Some("did you mean `debian/7.3.4/E6-4096M`?"));
+        for (wrong, right) in [
+            ("debian/7.3.4/E6-4069M", "debian/7.3.4/E6-4096M"),
+            ("debian/7.34", "debian/7.3.4"),
+            ("debian/6.1", "debian/6.1.172"),
+        ] {
+            let error = sources(&[PathBuf::from(wrong)]).unwrap_err();
+            assert_eq!(error.help.as_deref(), Some(format!("did you mean `{right}`?").as_str()));
+        }
     }
 }

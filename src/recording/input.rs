@@ -12,6 +12,8 @@ use crate::files::{STDIN, describe, open_file};
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// First bytes of a gzip member (RFC 1952, 2.3.1).
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+/// A byte order mark, which editors on Windows put first; it says nothing in UTF-8.
+const BYTE_ORDER_MARK: [u8; 3] = [0xef, 0xbb, 0xbf];
 /// Longest line that is read, 64 MiB: that of a pack whose every page stands alone has some ten kilobytes.
 const MAX_LINE_BYTES: u64 = 64 << 20;
 
@@ -42,6 +44,9 @@ impl Input {
         let look = reader.by_ref().take(ZSTD_MAGIC.len() as u64).read_to_end(&mut first);
         look.map_err(|error| cannot_read(&name, 0, &error))?;
         let (gzip, zstd) = (first.starts_with(&GZIP_MAGIC), first.starts_with(&ZSTD_MAGIC));
+        if first.starts_with(&BYTE_ORDER_MARK) {
+            first.drain(..BYTE_ORDER_MARK.len());
+        }
         let whole = Cursor::new(first).chain(reader);
         let reader: Box<dyn BufRead + Send> = if gzip {
             Box::new(BufReader::new(MultiGzDecoder::new(whole)))
@@ -100,7 +105,10 @@ fn cannot_read(name: &str, line: u32, error: &io::Error) -> Diagnostic {
     diagnostic.line = line;
     match error.kind() {
         ErrorKind::UnexpectedEof => diagnostic.help("the compressed file is cut off"),
-        ErrorKind::InvalidData | ErrorKind::InvalidInput => diagnostic.help("the compressed file is damaged"),
+        // The zstd library's errors have no kind.
+        ErrorKind::InvalidData | ErrorKind::InvalidInput | ErrorKind::Other => {
+            diagnostic.help("the compressed file is damaged")
+        }
         _ => diagnostic,
     }
 }

@@ -17,6 +17,7 @@ mod reader;
 mod record;
 mod seen;
 mod shipped;
+mod start;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -29,4 +30,5 @@ pub use reader::{RecordingReader, is_recording_name};
 pub use record::{AreaChange, Counters, Header, Label, PermRun, Record, Recording, Totals, Walk};
 pub use seen::{AreaMapping, EntrySize, Seen};
 pub use shipped::{SHIPPED, Shipped};
+pub use start::{BUDDYINFO, PAGETYPEINFO};
 pub use writer::write;

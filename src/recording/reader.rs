@@ -12,6 +12,7 @@ use super::line::{Before, FORMAT_VERSION, HeaderLine, RecordLine};
 use super::log::{HelloLine, LogLine, Missing, UnknownLine, is_hello};
 use super::operation::{LayoutTime, Operation};
 use super::record::{Header, Record, Recording};
+use super::start::StartTexts;
 use crate::diagnostics::Diagnostic;
 use crate::direct_map::{DirectMap, Leaf};
 use crate::json::{Document, JsonPath, Spans, typed};
@@ -27,6 +28,8 @@ pub fn is_recording_name(name: &str) -> bool {
 
 /// The most processors that x86-64 kernels are built for (`CONFIG_NR_CPUS`).
 const MAX_CPUS: u32 = 8192;
+/// The most memory that four levels of page tables map directly: 64 TiB.
+const MAX_RAM_MIB: u64 = 1 << 26;
 
 /// A form of recording.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +52,8 @@ pub struct RecordingReader {
     steps: u32,
     /// Whether the direct map has been laid out, at boot and at the end.
     laid_out: (bool, bool),
+    /// What was read of the free memory at boot.
+    start: StartTexts,
     /// One past the last frame that the guest can have.
     end: u64,
 }
@@ -76,15 +81,15 @@ impl RecordingReader {
             return Err(Box::new(Diagnostic::new("the recording is empty").in_file(input.name()).help(help)));
         }
         let (form, header) = read_header(&input)?;
-        if header.cpus > MAX_CPUS {
-            let message = format!("a guest with {} processors: a kernel serves at most {MAX_CPUS}", header.cpus);
-            let diagnostic = Diagnostic::new(message).in_file(input.name()).at(input.number(), 1, 1);
+        if let Some(wrong) = impossible(&header) {
+            let diagnostic = Diagnostic::new(wrong).in_file(input.name()).at(input.number(), 1, 1);
             return Err(Box::new(diagnostic.excerpt(input.line()).help("the line is damaged")));
         }
         let before = Before::first(&header);
         // RAM that does not fit below 4 GiB stands above.
         let end = header.ram_mib.saturating_mul(256).saturating_add(1 << 20).min(MAX_PFN + 1);
-        Ok(Self { input, form, header, before, records: 0, steps: 0, laid_out: (false, false), end })
+        let (laid_out, start) = ((false, false), StartTexts::default());
+        Ok(Self { input, form, header, before, records: 0, steps: 0, laid_out, start, end })
     }
 
     /// What was recorded.
@@ -107,6 +112,10 @@ impl RecordingReader {
             return Ok(None);
         }
         let record = match self.form {
+            Form::Compact(records) if self.records >= records => {
+                let message = format!("this line comes after the {records} records that the header tells of");
+                return Err(self.complaint(&message, "were lines added, or two recordings joined?"));
+            }
             Form::Compact(_) => self.before.record_of(parse_line::<RecordLine>(&self.input)?),
             Form::Log => {
                 let line = match parse_line::<LogLine>(&self.input) {
@@ -165,6 +174,10 @@ impl RecordingReader {
         if matches!(record.operation, Operation::Aborted { .. }) {
             self.laid_out.1 = true;
         }
+        if self.steps == 0 && record.step.is_none() {
+            let read = self.start.note(&record.operation);
+            read.map_err(|wrong| self.complaint(&wrong, "this is not what a kernel prints: the line is damaged"))?;
+        }
         let Some(step) = record.step else { return Ok(()) };
         if !self.laid_out.0 {
             return Err(self.complaint("the first step comes before the layout at boot", "lines are missing before it"));
@@ -186,11 +199,26 @@ impl RecordingReader {
             _ if !self.laid_out.1 => {
                 format!("the recording ends after step {} without the layout at its end", self.steps)
             }
+            _ if self.steps == 0 => {
+                let diagnostic = Diagnostic::new("the recording has no steps, so there is nothing to judge");
+                let diagnostic = diagnostic.in_file(self.input.name()).at(self.input.number(), 0, 0);
+                return Err(diagnostic.help("records of steps have a number, `step`"));
+            }
             _ => return Ok(()),
         };
         let diagnostic = Diagnostic::new(wrong).in_file(self.input.name()).at(self.input.number(), 0, 0);
         Err(diagnostic.help("was the file cut off?"))
     }
+}
+
+/// What cannot be about a guest; `None` if all can.
+fn impossible(header: &Header) -> Option<String> {
+    let Header { cpus, ram_mib, .. } = header;
+    if !(1..=MAX_CPUS).contains(cpus) {
+        return Some(format!("a guest with {cpus} processors: a kernel serves at most {MAX_CPUS}"));
+    }
+    (!(1..=MAX_RAM_MIB).contains(ram_mib))
+        .then(|| format!("a guest with {ram_mib} MiB of memory: a kernel maps at most {MAX_RAM_MIB}"))
 }
 
 impl super::LayoutRange {
@@ -242,22 +270,23 @@ struct AnyHeader {
 /// What the first line says.
 fn read_header(input: &Input) -> Result<(Form, Header), Box<Diagnostic>> {
     let line = input.line();
-    if let Ok(AnyHeader { fragsim_recording: version }) = serde_json::from_slice(line) {
-        if !(1..=FORMAT_VERSION).contains(&version) {
-            return Err(Box::new(unknown_version(input, version)));
+    let value: Value = serde_json::from_slice(line).unwrap_or_default();
+    if value.get("fragsim_recording").is_some() || line.starts_with(b"{\"fragsim_recording\"") {
+        if value.is_object() {
+            let AnyHeader { fragsim_recording: version } = parse_line(input)?;
+            if !(1..=FORMAT_VERSION).contains(&version) {
+                return Err(Box::new(unknown_version(input, version)));
+            }
         }
         let header: HeaderLine = parse_line(input)?;
         return Ok((Form::Compact(header.records), header.into_header()));
     }
-    let value: Value = serde_json::from_slice(line).unwrap_or_default();
     if is_hello(&value) || line.starts_with(b"{\"op\":\"hello\"") {
         let hello: HelloLine = parse_line(input)?;
         return Ok((Form::Log, hello.into_header(stem(input.name()))));
     }
     let what = if value.get("fragsim_trace").is_some() {
         "this is a trace, not a recording"
-    } else if line.starts_with(b"{\"fragsim_recording\"") && !input.line_is_whole() {
-        "the recording ends in the middle of its first line"
     } else {
         "this is not a recording: its first line is neither a header nor the greeting of a log"
     };

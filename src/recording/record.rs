@@ -148,7 +148,10 @@ impl Walk {
                 return beyond(what, run.range().start().get());
             }
         }
-        let fits = |run: &&PermRun| run.0.checked_add(run.1).is_some_and(|last| last <= end && run.1 > 0);
+        if let Some(PermRun(first, ..)) = self.perms.iter().find(|run| run.1 == 0) {
+            return Some(format!("no frame from {first} on changes its permissions"));
+        }
+        let fits = |run: &&PermRun| run.0.checked_add(run.1).is_some_and(|last| last <= end);
         if let Some(PermRun(first, ..)) = self.perms.iter().find(|run| !fits(run)) {
             return beyond("frame", *first);
         }

@@ -75,7 +75,7 @@ fn what_cannot_be_a_recording_is_named() {
 }
 
 /// A log with one text replaced by another, and what is said about it.
-const DAMAGED: [(&str, &str, &str); 12] = [
+const DAMAGED: [(&str, &str, &str); 13] = [
     ("\"step\":2", "\"step\":3", ":4:1: step 3 follows step 1"),
     ("\"when\":\"boot\"", "\"when\":\"end\"", ":3:1: the first step comes before the layout at boot"),
     (
@@ -85,7 +85,8 @@ const DAMAGED: [(&str, &str, &str); 12] = [
     ),
     ("[512,512,\"2M\",\"rw\"]", "[0,512,\"2M\",\"rw\"]", ":2:1: the layout cannot be: frame 0 is mapped twice"),
     ("[512,512,\"2M\",\"rw\"]", "[512,1099511627264,\"2M\",\"rw\"]", "holds frames that the guest does not have"),
-    ("\"perm\":[[700,1,", "\"perm\":[[700,0,", ":3:1: frame 700 is beyond the guest's memory"),
+    ("\"perm\":[[700,1,", "\"perm\":[[700,0,", ":3:1: no frame from 700 on changes its permissions"),
+    ("\"perm\":[[700,1,", "\"perm\":[[9999999,1,", ":3:1: frame 9999999 is beyond the guest's memory"),
     ("\"split2m\":[[1,1]]", "\"split2m\":[[1,0]]", "[1, 0] is no run of page frames (at walk.split2m[0])"),
     ("\"split2m\":[[1,1]]", "\"split2m\":[[9999999,1]]", ":3:1: 2 MiB block 9999999 is beyond the guest's memory"),
     ("\"n\":1,", "\"n\":2,", ":3:1: 1 frames are told for 2 pages at 0xffffffffc0000000"),
