@@ -42,6 +42,14 @@ impl From<Box<Diagnostic>> for Failure {
     }
 }
 
+/// A file name as a user can paste it into a shell.
+pub fn shell_word(name: &str) -> String {
+    // A name that begins with a dash would be taken for an option; `-` alone is standard input.
+    let name = if name.starts_with('-') && name != "-" { format!("./{name}") } else { name.to_owned() };
+    let is_plain = |c: char| c.is_alphanumeric() || "-_./+,:=@%".contains(c);
+    if !name.is_empty() && name.chars().all(is_plain) { name } else { format!("'{}'", name.replace('\'', "'\\''")) }
+}
+
 /// Where everything but data goes.
 #[derive(Clone, Copy, Debug)]
 pub struct Messages {
@@ -101,5 +109,18 @@ pub fn conclude(end: Result<u8, Failure>, messages: Messages) -> u8 {
             messages.errors(&diagnostics);
             exit::BAD_INPUT
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn file_names_survive_a_shell() {
+        assert_eq!(shell_word("debian/7.3.4/E6-4096M"), "debian/7.3.4/E6-4096M");
+        assert_eq!(shell_word("my log.jsonl"), "'my log.jsonl'");
+        assert_eq!(shell_word("it's.jsonl"), r"'it'\''s.jsonl'");
+        assert_eq!((shell_word("-x").as_str(), shell_word("-").as_str(), shell_word("").as_str()), ("./-x", "-", "''"));
     }
 }

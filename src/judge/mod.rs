@@ -27,8 +27,10 @@ pub use boot::{BootVerdict, judge_boot};
 pub use explain::explain;
 pub use mechanics::{StepView, mechanics, mechanics_with};
 pub use movement::{CounterMove, Movement};
-pub use placement::{Placement, place, place_with};
-pub use prediction::{Curve, Prediction, RUNS, SAMPLES, Splits, is_close, predict, predict_with};
+pub use placement::{PlaceView, Placement, place, place_with, places_in};
+pub use prediction::{
+    Course, Curve, Forecast, Prediction, RUNS, SAMPLES, Splits, Spread, is_close, predict, predict_with,
+};
 pub use subject::{Subject, SubjectError};
 pub use traced::{TracedPlaces, traced_places};
 pub use verdict::{Disagreement, Score, Scores, StepKind, Verdict};

@@ -41,6 +41,19 @@ impl Placement {
     }
 }
 
+/// An image or area under the judge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlaceView {
+    /// The step.
+    pub step: u32,
+    /// Whether it is where the model has it.
+    pub agrees: bool,
+    /// Where the kernel has it.
+    pub kernel: String,
+    /// Where the model has it.
+    pub model: String,
+}
+
 /// Judges the places of images by a recording.
 ///
 /// # Errors
@@ -52,10 +65,16 @@ pub fn place(recording: &Recording) -> Result<Placement, SubjectError> {
 /// The same with a model of the caller's choice.
 pub fn place_with(recording: &Recording, subject: &Subject) -> Placement {
     let mut judge = Judge::new(recording, subject);
-    for (step, record) in recording.steps() {
-        judge.step(step, record);
-    }
+    recording.steps().for_each(|(step, record)| judge.step(step, record));
     judge.verdict
+}
+
+/// The images and areas whose places are judged in one step.
+pub fn places_in(recording: &Recording, subject: &Subject, step: u32) -> Vec<PlaceView> {
+    let mut judge = Judge::new(recording, subject);
+    judge.shown = Some(step);
+    recording.steps().take_while(|(at, _)| *at <= step).for_each(|(at, record)| judge.step(at, record));
+    judge.views
 }
 
 /// Room for an image: addresses from the first to behind the last.
@@ -89,6 +108,9 @@ struct Judge {
     /// The area behind each pack's number.
     packs: FxHashMap<u32, AreaId>,
     last: Option<Placed>,
+    /// The step whose places are told one by one.
+    shown: Option<u32>,
+    views: Vec<PlaceView>,
     verdict: Placement,
 }
 
@@ -124,6 +146,8 @@ impl Judge {
             alive: FxHashMap::default(),
             packs: FxHashMap::default(),
             last: None,
+            shown: None,
+            views: Vec::new(),
             verdict: Placement {
                 kernel: header.kernel.clone(),
                 name: header.name.clone(),
@@ -214,10 +238,10 @@ impl Judge {
         self.last = Some(placed);
         let holds = placed.room.holds(address, bytes);
         self.verdict.images.count(holds);
-        if !holds {
-            let Room { start, end } = placed.room;
-            self.differ(step, record, format!("code at {address:#x}"), format!("room from {start:#x} to {end:#x}"));
-        }
+        let Room { start, end } = placed.room;
+        self.tell(step, record, holds, || {
+            (format!("{bytes} bytes of code at {address:#x}"), format!("room from {start:#x} to {end:#x}"))
+        });
     }
 
     /// The room of an image, which is all of the opened area unless it stands in a pack; an image at `address` tells where the range starts, if nothing else does.
@@ -247,17 +271,29 @@ impl Judge {
             let address = base + place.start * PAGE_BYTES;
             let agrees = seen.iter().any(|area| area.given.name == address && area.given.pages == place.pages);
             self.verdict.areas.count(agrees);
-            if !agrees {
-                let list: Vec<String> =
-                    seen.iter().map(|area| format!("{} pages at {:#x}", area.given.pages, area.given.name)).collect();
-                self.differ(step, record, list.join(", "), format!("{} pages at {address:#x}", place.pages));
-            }
+            self.tell(step, record, agrees, || {
+                let show = |pages: u64, address: u64| format!("an area of {pages} pages at {address:#x}");
+                let list: Vec<String> = seen.iter().map(|area| show(area.given.pages, area.given.name)).collect();
+                let kernel = if list.is_empty() { "no new area".to_owned() } else { list.join(", ") };
+                (kernel, show(place.pages, address))
+            });
         }
     }
 
-    fn differ(&mut self, step: u32, record: &Record, kernel: String, model: String) {
-        let operation = record.operation.describe();
-        self.verdict.first.get_or_insert(Disagreement { step, operation, kernel, model });
+    /// Notes where kernel and model have something, if that is worth telling.
+    fn tell(&mut self, step: u32, record: &Record, agrees: bool, places: impl FnOnce() -> (String, String)) {
+        let is_first = !agrees && self.verdict.first.is_none();
+        if !is_first && self.shown != Some(step) {
+            return;
+        }
+        let (kernel, model) = places();
+        if is_first {
+            let operation = record.operation.describe();
+            self.verdict.first = Some(Disagreement { step, operation, kernel: kernel.clone(), model: model.clone() });
+        }
+        if self.shown == Some(step) {
+            self.views.push(PlaceView { step, agrees, kernel, model });
+        }
     }
 
     fn unload(&mut self, key: Key) {

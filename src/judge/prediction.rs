@@ -4,18 +4,19 @@
 //! and what was done to the guest. It boots, takes its page frames from its own page allocator, and must come close to
 //! the splits that the kernel counted.
 
+mod forecast;
 mod operations;
 
 use std::fmt;
 
-use rayon::prelude::*;
-
 use super::subject::{Subject, SubjectError};
+use super::verdict::Disagreement;
 use crate::direct_map::CounterView;
 use crate::kernel::{HostSetup, Kernel};
 use crate::memory::{MemoryLayout, Snapshot, StartState};
-use crate::recording::Recording;
+use crate::recording::{BUDDYINFO, PAGETYPEINFO, Recording};
 use crate::units::{Bytes, PageSize};
+pub use forecast::{Forecast, Spread};
 use operations::Guest;
 
 /// Runs of the model, which differ in what is left to chance: how full the per-CPU lists are when init starts, how far
@@ -38,6 +39,9 @@ pub struct Splits {
 /// Splits at every sample.
 pub type Curve = [Splits; SAMPLES];
 
+/// Splits at the start, and then after every step.
+pub type Course = Vec<Splits>;
+
 /// How close the model is to a kernel that it was not shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prediction {
@@ -49,8 +53,12 @@ pub struct Prediction {
     pub recorded: Curve,
     /// The model's, run by run.
     pub runs: Vec<Curve>,
+    /// Whether the recording tells what was free when init started; if not, the model starts with what boot leaves.
+    pub start_is_told: bool,
     /// Why the model could not run to the end, if it could not.
     pub failure: Option<String>,
+    /// If the prediction is not good: the first step after which it is not close.
+    pub first: Option<Disagreement>,
 }
 
 /// Whether a prediction lies within a tenth of what happened, or is off by one.
@@ -60,25 +68,20 @@ pub const fn is_close(recorded: u64, predicted: u64) -> bool {
 }
 
 impl Prediction {
-    fn of_runs(&self, sample: usize, level: impl Fn(Splits) -> u64) -> Vec<u64> {
-        let mut all: Vec<u64> = self.runs.iter().map(|run| level(run[sample])).collect();
-        all.sort_unstable();
-        all
+    /// The runs at a sample.
+    fn spread(&self, sample: usize) -> Spread {
+        Spread::of(self.runs.iter().map(|run| run[sample]))
     }
 
     /// The median of all runs at a sample.
     pub fn median(&self, sample: usize) -> Splits {
-        let middle = |all: Vec<u64>| all.get(all.len() / 2).copied().unwrap_or(0);
-        Splits {
-            level2: middle(self.of_runs(sample, |splits| splits.level2)),
-            level3: middle(self.of_runs(sample, |splits| splits.level3)),
-        }
+        self.spread(sample).median
     }
 
     /// The fewest and the most 2 MiB entries that a run has split at the end.
     pub fn range(&self) -> (u64, u64) {
-        let all = self.of_runs(SAMPLES - 1, |splits| splits.level2);
-        (all.first().copied().unwrap_or(0), all.last().copied().unwrap_or(0))
+        let Spread { least, most, .. } = self.spread(SAMPLES - 1);
+        (least.level2, most.level2)
     }
 
     /// Samples at which the median is close to the kernel.
@@ -136,20 +139,20 @@ pub fn predict(recording: &Recording, seed: u64) -> Result<Prediction, SubjectEr
 
 /// The same with a model of the caller's choice and so many runs.
 pub fn predict_with(recording: &Recording, subject: &Subject, seed: u64, runs: u32) -> Prediction {
+    let Forecast { recorded, runs, failure } = Forecast::of(recording, subject, seed, runs);
     let mut prediction = Prediction {
         kernel: recording.header.kernel.clone(),
         name: recording.header.name.clone(),
-        recorded: recorded_curve(recording),
-        runs: Vec::new(),
-        failure: None,
+        recorded: sampled(&recorded),
+        runs: runs.iter().map(|run| sampled(run)).collect(),
+        start_is_told: recording.read_at_boot(BUDDYINFO).is_some(),
+        failure,
+        first: None,
     };
-    // Side by side, since a few long recordings take most of the time.
-    let curves: Vec<_> = (0..runs).into_par_iter().map(|run| run_once(recording, subject, seed, run)).collect();
-    for curve in curves {
-        match curve {
-            Ok(curve) => prediction.runs.push(curve),
-            Err(why) => prediction.failure = Some(why),
-        }
+    if !prediction.agrees() && !runs.is_empty() {
+        let level3_is_missed = prediction.median(SAMPLES - 1).level3 != prediction.recorded[SAMPLES - 1].level3;
+        let forecast = Forecast { recorded, runs, failure: None };
+        prediction.first = forecast.first_apart(recording, level3_is_missed);
     }
     prediction
 }
@@ -159,38 +162,27 @@ fn sample_steps(steps: usize) -> [usize; SAMPLES] {
     std::array::from_fn(|sample| (steps * (sample + 1)).div_ceil(SAMPLES))
 }
 
-fn recorded_curve(recording: &Recording) -> Curve {
-    let mut total = Splits::default();
-    let totals: Vec<Splits> = recording
-        .steps()
-        .map(|(_, record)| {
-            if let Some(walk) = &record.walk {
-                total.level2 += walk.split_2m.pages();
-                total.level3 += walk.split_1g.pages();
-            }
-            total
-        })
-        .collect();
-    let at = sample_steps(totals.len());
-    at.map(|step| step.checked_sub(1).map_or(Splits::default(), |last| totals[last]))
+/// A course at the samples.
+fn sampled(course: &[Splits]) -> Curve {
+    sample_steps(course.len().saturating_sub(1)).map(|step| course.get(step).copied().unwrap_or_default())
 }
 
 /// What the guest knew of its free memory when init started; a machine that has just booted if it was not read.
-fn start_of(recording: &Recording) -> StartState {
+fn start_of(recording: &Recording) -> Result<StartState, String> {
     let text = |name| recording.read_at_boot(name);
-    text("/proc/buddyinfo")
-        .and_then(|buddyinfo| Snapshot::parse(buddyinfo, text("/proc/pagetypeinfo")).ok())
-        .map_or(StartState::Fresh, StartState::Snapshot)
+    let Some(buddyinfo) = text(BUDDYINFO) else { return Ok(StartState::Fresh) };
+    let snapshot = Snapshot::parse(buddyinfo, text(PAGETYPEINFO));
+    snapshot.map(StartState::Snapshot).map_err(|error| error.to_string())
 }
 
-fn run_once(recording: &Recording, subject: &Subject, seed: u64, run: u32) -> Result<Curve, String> {
+fn run_once(recording: &Recording, subject: &Subject, seed: u64, run: u32) -> Result<Course, String> {
     let header = &recording.header;
     let memory = Bytes::new(header.ram_mib.saturating_mul(1 << 20));
     let layout = MemoryLayout::q35(memory).map_err(|error| error.to_string())?;
     let setup = HostSetup {
         release: subject.release,
         layout: &layout,
-        start: &start_of(recording),
+        start: &start_of(recording)?,
         cpus: header.cpus,
         largest_page: PageSize::Size1G,
         boot_program: subject.boot_program,
@@ -199,25 +191,18 @@ fn run_once(recording: &Recording, subject: &Subject, seed: u64, run: u32) -> Re
     };
     let kernel = Kernel::boot(&setup, subject.text_allocator()).map_err(|error| error.to_string())?;
     let mut guest = Guest::new(kernel, recording);
-    let steps = recording.steps().count();
-    let at = sample_steps(steps);
-    let mut curve = Curve::default();
-    let mut done = 0;
-    let mut take = |done: usize, guest: &Guest<'_>| {
+    let splits = |guest: &Guest<'_>| {
         let map = guest.observe(CounterView::Mapped);
-        for (sample, _) in at.iter().enumerate().filter(|(_, step)| **step == done) {
-            curve[sample] = Splits { level2: map.level2_splits, level3: map.level3_splits };
-        }
+        Splits { level2: map.level2_splits, level3: map.level3_splits }
     };
-    take(done, &guest);
+    let mut course = vec![splits(&guest)];
     for record in &recording.records {
         guest.apply(record).map_err(|error| format!("{}: {error}", record.operation.describe()))?;
         if record.step.is_some() {
-            done += 1;
-            take(done, &guest);
+            course.push(splits(&guest));
         }
     }
-    Ok(curve)
+    Ok(course)
 }
 
 #[cfg(test)]

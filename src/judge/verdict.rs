@@ -112,8 +112,8 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// Whether kernel and model agree everywhere.
+    /// Whether kernel and model agree everywhere, from the layout at boot to that at the end.
     pub fn agrees(&self) -> bool {
-        self.boot.agrees() && self.model.all.is_full()
+        self.boot.agrees() && self.model.all.is_full() && self.first.is_none()
     }
 }

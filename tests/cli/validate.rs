@@ -21,6 +21,13 @@ fn plain(place: &Place) -> String {
     String::from_utf8(zstd::decode_all(bytes.as_slice()).unwrap()).unwrap()
 }
 
+/// A recording without its steps.
+fn without_steps(text: &str) -> String {
+    let kept: Vec<&str> = text.lines().filter(|line| !line.starts_with("{\"step\"")).collect();
+    let records = format!("\"records\":{}", kept.len() - 1);
+    kept.iter().map(|line| line.replacen("\"records\":74", &records, 1) + "\n").collect()
+}
+
 /// The sum of one number over all recordings.
 fn sum(verdict: &Value, path: &str) -> u64 {
     let recordings = verdict["recordings"].as_array().unwrap();
@@ -141,6 +148,86 @@ fn another_seed_draws_another_start() {
     assert_ne!(curves("1"), curves("2"));
 }
 
+/// The command that a report prints, without the program's name.
+fn replay_command(report: &str) -> Vec<String> {
+    let line = report.lines().find_map(|line| line.trim().strip_prefix("replay it:  fragsim ")).expect(report);
+    line.split(' ').map(str::to_owned).collect()
+}
+
+/// Runs the command that a report prints, and returns what came of it.
+fn replay(place: &Place, report: &str) -> (Option<i32>, String) {
+    let command = replay_command(report);
+    let ended = place.run(&command.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_eq!(ended.stderr, "", "{command:?}");
+    (ended.code, ended.stdout)
+}
+
+#[test]
+fn the_printed_command_replays_the_step_on_every_level() {
+    let place = Place::new();
+    let good = plain(&place);
+    // Placement: the kernel's image is in another page than the model's.
+    let (before, after) = ("0xffffffffc00021ec", "0xffffffffc00031ec");
+    assert!(good.contains(before));
+    place.write("moved.jsonl", good.replacen(before, after, 1));
+    let ended = place.run(&["validate", "moved.jsonl", "--level", "placement"]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(1), ""));
+    assert!(ended.stdout.contains("the kernel: an area of 1 pages at 0xffffffffc0002000"), "{}", ended.stdout);
+    let (code, told) = replay(&place, &ended.stdout);
+    let shown = "place     an area of 1 pages at 0xffffffffc0002000; the model has an area of 1 pages at 0xffffffffc0003000: differ";
+    assert!(code == Some(1) && told.contains(shown), "{told}");
+    assert!(told.contains("place     15 bytes of code at 0xffffffffc00031ec; the model has room from"), "{told}");
+    // Mechanics: the layout at the end is another.
+    let end = good.rfind("[1048576,").unwrap();
+    let (head, tail) = good.split_at(end);
+    let (range, rest) = tail.split_once(']').unwrap();
+    assert!(range.ends_with("\"rw\""), "{range}");
+    place.write("end.jsonl", format!("{head}{}]{rest}", range.replace("\"rw\"", "\"ro\"")));
+    let ended = place.run(&["validate", "end.jsonl", "--level", "mechanics"]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(1), ""));
+    assert!(ended.stdout.contains("step 64, layout at the end:"), "{}", ended.stdout);
+    let (code, told) = replay(&place, &ended.stdout);
+    assert!(code == Some(1) && told.contains("layout at the end: kernel and model differ"), "{told}");
+    // Prediction: packs where the kernel has pages.
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("recordings/patched/G0/P1-4096M.jsonl.zst");
+    let text = String::from_utf8(zstd::decode_all(std::fs::read(path).unwrap().as_slice()).unwrap()).unwrap();
+    place.write("my G1.jsonl", text.replacen("\"kernel\":\"G0\"", "\"kernel\":\"G1\"", 1));
+    let ended = place.run(&["validate", "my G1.jsonl", "--level", "prediction"]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(1), ""));
+    assert!(ended.stdout.contains("replay it:  fragsim validate 'my G1.jsonl' --level prediction"), "{}", ended.stdout);
+    let words = ["validate", "my G1.jsonl", "--level", "prediction", "--step", "1", "--verbose"];
+    let told = place.run(&words);
+    assert_eq!((told.code, told.stderr.as_str()), (Some(1), ""), "{}", ended.stdout);
+    assert!(ended.stdout.contains("G1 P1-4096M, step 1, load 1:\n"), "{}", ended.stdout);
+    assert!(told.stdout.contains("so far    level 2: "), "{}", told.stdout);
+}
+
+#[test]
+fn one_step_of_a_folder_is_told_where_there_is_one() {
+    let place = Place::new();
+    let ended = place.run(&["validate", "debian/7.3.4", "--step", "20"]);
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""));
+    assert!(ended.stdout.contains("7.3.4 E6-4096M") && !ended.stdout.contains("E1-1024M"), "{}", ended.stdout);
+}
+
+#[test]
+fn a_start_that_is_not_told_is_noted() {
+    let place = Place::new();
+    let good = plain(&place);
+    let note = "5.10.262 E10-4096M tells no /proc/buddyinfo before its first step";
+    let ended = |text: &str| {
+        place.write("start.jsonl", text);
+        let ended = place.run(&["validate", "start.jsonl", "--level", "prediction"]);
+        assert_eq!(ended.stderr, "");
+        ended.stdout
+    };
+    assert!(!ended(&good).contains(note));
+    let untold = ended(&good.replacen("\"path\":\"/proc/buddyinfo\"", "\"path\":\"/proc/loadavg\"", 1));
+    assert!(untold.contains(note), "{untold}");
+    // A byte order mark says nothing.
+    assert!(!ended(&format!("\u{feff}{good}")).contains(note));
+}
+
 /// A recording under the name of a kernel that differs in one rule: the model without that rule, or with it, must fail
 /// where the rule counts.
 #[test]
@@ -203,6 +290,17 @@ fn what_cannot_be_judged_is_bad_input() {
     place.write("old.jsonl", good.replacen("\"release\":\"5.10", "\"release\":\"4.19", 1));
     place.write("gap.jsonl", good.replacen("{\"step\":9,", "{\"step\":10,", 1));
     place.write("crowd.jsonl", good.replacen("\"cpus\":1", "\"cpus\":4294967295", 1));
+    place.write("none.jsonl", good.replacen("\"cpus\":1", "\"cpus\":0", 1));
+    place.write("vast.jsonl", good.replacen("\"ram_mib\":4096", "\"ram_mib\":18446744073709551615", 1));
+    place.write("minus.jsonl", good.replacen("\"fragsim_recording\":1", "\"fragsim_recording\":-1", 1));
+    place.write("zone.jsonl", good.replacen("Node 0, zone   Normal ", "Node 0, zone   Normal x", 1));
+    place.write("twice.jsonl", format!("{good}{good}"));
+    place.write("still.jsonl", without_steps(&good));
+    place.write("null.jsonl", good.replacen("\"perm\":[[1053373,1,", "\"perm\":[[1053373,0,", 1));
+    let mut bent = std::fs::read(place.path().join("out/5.10.262/E10-4096M.jsonl.zst")).unwrap();
+    let middle = bent.len() / 2;
+    bent[middle] ^= 0xff;
+    place.write("bent.jsonl.zst", bent);
     std::fs::create_dir(place.path().join("empty")).unwrap();
     for (arguments, message) in [
         (&["cut.jsonl.gz"][..], "the compressed file is cut off"),
@@ -212,10 +310,23 @@ fn what_cannot_be_judged_is_bad_input() {
         (&["old.jsonl"], "is none that fragsim has a model of"),
         (&["gap.jsonl"], "gap.jsonl:17:1"),
         (&["crowd.jsonl"], "a guest with 4294967295 processors: a kernel serves at most 8192"),
+        (&["none.jsonl"], "a guest with 0 processors"),
+        (&["vast.jsonl"], "a guest with 18446744073709551615 MiB of memory: a kernel maps at most 67108864"),
+        (&["minus.jsonl"], "minus.jsonl:1:22"),
+        (&["zone.jsonl"], "zone.jsonl:3:1"),
+        (&["zone.jsonl"], "buddyinfo line 3, column "),
+        (&["twice.jsonl"], "twice.jsonl:76:1"),
+        (&["twice.jsonl"], "this line comes after the 74 records that the header tells of"),
+        (&["still.jsonl"], "the recording has no steps, so there is nothing to judge"),
+        (&["null.jsonl"], "no frame from 1053373 on changes its permissions"),
+        (&["bent.jsonl.zst"], "the compressed file is damaged"),
         (&["empty"], "no recording in `empty`"),
         (&["missing.jsonl"], "cannot open `missing.jsonl`: no such file or directory"),
         (&["debian/7.3.4/E6-4069M"], "did you mean `debian/7.3.4/E6-4096M`?"),
         (&["debian/7.3.4/E6-4096M", "--step", "99"], "there is no step 99: the recording has steps 1 to 26"),
+        (&["debian/7.3.4/E6-4096M", "--step", "0"], "there is no step 0: the recording has steps 1 to 26"),
+        (&["debian/7.3.4", "--step", "99999"], "there is no step 99999: the recording has steps 1 to 3"),
+        (&["--step", "2"], "required arguments were not provided"),
     ] {
         let ended = place.run(&[&["validate"][..], arguments].concat());
         assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""), "{arguments:?}");

@@ -66,7 +66,9 @@ struct PredictionDoc {
     close_samples: usize,
     recorded: CurveDoc,
     runs: Vec<CurveDoc>,
+    start_is_told: bool,
     failure: Option<String>,
+    first_disagreement: Option<DisagreementDoc>,
 }
 
 #[derive(Debug, Serialize)]
@@ -177,7 +179,9 @@ impl From<&Prediction> for PredictionDoc {
             close_samples: verdict.close_samples(),
             recorded: curve(&verdict.recorded),
             runs: verdict.runs.iter().map(curve).collect(),
+            start_is_told: verdict.start_is_told,
             failure: verdict.failure.clone(),
+            first_disagreement: verdict.first.as_ref().map(Into::into),
         }
     }
 }

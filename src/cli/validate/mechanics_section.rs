@@ -84,12 +84,7 @@ fn disagreements(verdicts: &[(&Named, &Verdict)]) -> Vec<Vec<String>> {
             found.push(vec![format!("{}, boot: {difference}", named.title())]);
         }
         if let Some(first) = &it.first {
-            found.push(vec![
-                format!("{}, step {}, {}:", named.title(), first.step, first.operation),
-                format!("the kernel: {}", first.kernel),
-                format!("the model:  {}", first.model),
-                format!("replay it:  fragsim validate {} --step {} --verbose", named.source, first.step),
-            ]);
+            found.push(named.difference(first, "mechanics"));
         }
     }
     found

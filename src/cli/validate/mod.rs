@@ -5,6 +5,7 @@ mod mechanics_section;
 mod placement_section;
 mod prediction_section;
 mod section;
+mod step;
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -16,9 +17,7 @@ use super::exit;
 use super::output::Failure;
 use super::recordings::{Source, sources};
 use crate::diagnostics::Diagnostic;
-use crate::judge::{
-    Placement, Prediction, Subject, SubjectError, Verdict, explain, mechanics, mechanics_with, place, predict,
-};
+use crate::judge::{Disagreement, Placement, Prediction, Subject, SubjectError, Verdict, mechanics, place, predict};
 use crate::recording::Recording;
 use doc::ValidationDoc;
 use section::Section;
@@ -49,10 +48,10 @@ pub(super) struct ValidateArgs {
     #[arg(long, value_enum, default_value_t = Shape::Table, value_name = "FORMAT")]
     format: Shape,
     /// Draw anew what the model of a prediction leaves to chance
-    #[arg(long, value_name = "N", default_value_t = 1, conflicts_with = "step")]
+    #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
-    /// Replay up to this step, and tell what kernel and model did in it
-    #[arg(long, value_name = "N", conflicts_with = "format")]
+    /// Replay up to this step, and tell what kernel and model did in it; predictions only with their level
+    #[arg(long, value_name = "N", conflicts_with = "format", requires = "recordings")]
     step: Option<u32>,
     /// List every recording; with --step, also tell which calls the model made
     #[arg(long)]
@@ -93,7 +92,7 @@ fn unusable(source: &Source, error: &dyn std::error::Error) -> Box<Diagnostic> {
 pub(super) fn run(args: &ValidateArgs, out: &mut dyn Write) -> Result<u8, Failure> {
     let sources = sources(&args.recordings)?;
     if let Some(step) = args.step {
-        return explain_step(&sources, step, args.verbose, out);
+        return step::explain_step(&sources, step, args, out);
     }
     let judge = |source: &Source| Judged::of(source, args);
     let judged: Vec<Judged> = sources.par_iter().map(judge).collect::<Result<_, Box<Diagnostic>>>()?;
@@ -121,6 +120,18 @@ struct Named {
 impl Named {
     fn title(&self) -> String {
         format!("{} {}", self.kernel, self.name)
+    }
+
+    /// A difference in words, with the command that replays the step.
+    fn difference(&self, first: &Disagreement, level: &str) -> Vec<String> {
+        let source = crate::cli::output::shell_word(&self.source);
+        let level = if level == "mechanics" { String::new() } else { format!(" --level {level}") };
+        vec![
+            format!("{}, step {}, {}:", self.title(), first.step, first.operation),
+            format!("the kernel: {}", first.kernel),
+            format!("the model:  {}", first.model),
+            format!("replay it:  fragsim validate {source}{level} --step {} --verbose", first.step),
+        ]
     }
 }
 
@@ -203,32 +214,4 @@ fn stand_ins(judged: &[Judged]) -> Vec<String> {
         }
     }
     lines
-}
-
-/// Tells what happened in one step of each recording.
-fn explain_step(sources: &[Source], step: u32, verbose: bool, out: &mut dyn Write) -> Result<u8, Failure> {
-    let mut agree = true;
-    for source in sources {
-        let recording = source.read()?;
-        let subject = Subject::of(&recording.header).map_err(|error| unusable(source, &error))?;
-        let mut text = None;
-        mechanics_with(&recording, &subject, |view| {
-            if view.step == step {
-                agree &= view.agrees();
-                text = Some(explain(view, verbose));
-            }
-        });
-        let Some(text) = text else {
-            let last = recording.steps().last().map_or(0, |(last, _)| last);
-            let message = format!("there is no step {step}: the recording has steps 1 to {last}");
-            return Err(Diagnostic::new(message).in_file(source.name()).into());
-        };
-        writeln!(
-            out,
-            "{} {}, release {} of the model",
-            recording.header.kernel, recording.header.name, subject.release.name
-        )?;
-        out.write_all(text.as_bytes())?;
-    }
-    Ok(if agree { exit::DONE } else { exit::CHECK_FAILED })
 }

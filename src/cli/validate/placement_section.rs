@@ -20,14 +20,7 @@ fn details(verdicts: &[(&Named, &Placement)]) -> Grid {
 }
 
 fn disagreements(verdicts: &[(&Named, &Placement)]) -> Vec<Vec<String>> {
-    let paragraph = |(named, it): &(&Named, &Placement)| {
-        let first = it.first.as_ref()?;
-        Some(vec![
-            format!("{}, step {}, {}:", named.title(), first.step, first.operation),
-            format!("the kernel: {}", first.kernel),
-            format!("the model:  {}", first.model),
-        ])
-    };
+    let paragraph = |(named, it): &(&Named, &Placement)| Some(named.difference(it.first.as_ref()?, "placement"));
     verdicts.iter().filter_map(paragraph).collect()
 }
 

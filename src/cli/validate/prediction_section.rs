@@ -3,6 +3,7 @@
 use super::Named;
 use super::section::{Grid, Section, matrix, total};
 use crate::judge::{Curve, Prediction, RUNS, SAMPLES, Score};
+use crate::recording::BUDDYINFO;
 
 fn score(agrees: bool) -> Score {
     let mut score = Score::default();
@@ -52,13 +53,23 @@ fn disagreements(verdicts: &[(&Named, &Prediction)]) -> Vec<Vec<String>> {
     let missed = verdicts.iter().filter(|(_, it)| !it.agrees());
     let paragraph = |(named, it): &(&Named, &Prediction)| {
         let median: Curve = std::array::from_fn(|sample| it.median(sample));
-        vec![
+        let mut lines = vec![
             format!("{}, {it}", named.title()),
             format!("the kernel: {} level-2 splits after each tenth of the steps", curve(&it.recorded)),
             format!("the model:  {}", curve(&median)),
-        ]
+        ];
+        lines.extend(it.first.iter().flat_map(|first| named.difference(first, "prediction")));
+        lines
     };
     missed.map(paragraph).collect()
+}
+
+/// Recordings that do not say what was free at the start.
+fn untold_starts<'a>(verdicts: &'a [(&'a Named, &'a Prediction)]) -> impl Iterator<Item = String> + 'a {
+    verdicts.iter().filter(|(_, it)| !it.start_is_told).map(|(named, _)| {
+        let title = named.title();
+        format!("{title} tells no {BUDDYINFO} before its first step: the model starts with what boot leaves.")
+    })
 }
 
 pub(super) fn section(verdicts: &[(&Named, &Prediction)]) -> Section {
@@ -71,7 +82,7 @@ pub(super) fn section(verdicts: &[(&Named, &Prediction)]) -> Section {
         counted: "recordings whose splits are predicted",
         matrix: matrix(verdicts, |verdict| score(verdict.agrees())),
         totals: vec![totals("predictions", verdicts), totals("predictions where entries split", &splitting)],
-        legend: vec![
+        legend: [
             format!(
                 "Blind: the model knows the release, the memory, /proc/buddyinfo and /proc/pagetypeinfo at the start and the \
                  operations, and takes frames from its own page allocator; the median of {RUNS} runs counts."
@@ -79,7 +90,10 @@ pub(super) fn section(verdicts: &[(&Named, &Prediction)]) -> Section {
             "Level-2 splits must be within a tenth, or one, of the kernel's at the end and at 9 of 10 samples, level-3 \
              splits equal; the null model never splits."
                 .to_owned(),
-        ],
+        ]
+        .into_iter()
+        .chain(untold_starts(verdicts))
+        .collect(),
         details: details(verdicts),
         disagreements: disagreements(verdicts),
     }
