@@ -17,13 +17,15 @@ const TOP_SHIFT: u32 = 39;
 const TOP_ENTRIES: usize = 1 << (ADDRESS_BITS - TOP_SHIFT);
 /// What a last table holds where nothing is mapped.
 const UNMAPPED: u8 = 3;
+/// Values of [`LeafMap::code_at`].
+pub(super) const CODES: usize = 4;
 /// The tables that are the same all over, one for each size and one for nothing, stand first.
 const UNIFORM: usize = 4;
 
 /// Page sizes by address. Addresses are 57 bits wide, so that user, kernel and physical addresses all fit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeafMap {
-    top: Vec<u32>,
+    top: Box<[u32; TOP_ENTRIES]>,
     middle: Vec<[u32; ENTRIES]>,
     low: Vec<[u8; ENTRIES]>,
 }
@@ -44,7 +46,8 @@ impl LeafMap {
     fn filled(code: u8) -> Self {
         let low = (0..UNIFORM as u8).map(|code| [code; ENTRIES]).collect();
         let middle = (0..UNIFORM as u32).map(|code| [code; ENTRIES]).collect();
-        Self { top: vec![u32::from(code); TOP_ENTRIES], middle, low }
+        let top = vec![u32::from(code); TOP_ENTRIES].into_boxed_slice().try_into().expect("it has so many entries");
+        Self { top, middle, low }
     }
 
     /// The size of the page at an address; `None` if nothing is mapped there.
@@ -52,18 +55,12 @@ impl LeafMap {
         PageSize::ALL.get(usize::from(self.code_at(access))).copied()
     }
 
-    /// 0, 1 or 2 for pages of 4K, 2M and 1G; what is not mapped counts as 4K.
-    #[inline]
-    pub(super) fn class_at(&self, access: Access) -> u8 {
-        let code = self.code_at(access);
-        if code == UNMAPPED { 0 } else { code }
-    }
-
-    #[inline]
-    fn code_at(&self, access: Access) -> u8 {
+    /// 0, 1 or 2 for pages of 4K, 2M and 1G, 3 where nothing is mapped.
+    #[inline(always)]
+    pub(super) fn code_at(&self, access: Access) -> u8 {
         let address = access.address();
         let field = |shift: u32| (address >> shift) as usize % ENTRIES;
-        let middle = self.top[(address >> TOP_SHIFT) as usize];
+        let middle = self.top[(address >> TOP_SHIFT) as usize % TOP_ENTRIES];
         let low = self.middle[middle as usize][field(MIDDLE_SHIFT)];
         self.low[low as usize][field(LOW_SHIFT)]
     }
@@ -210,7 +207,6 @@ mod tests {
             assert_eq!(size(&map, base + offset), expected, "{offset:#x}");
         }
         assert_eq!(size(&map, 0), None);
-        assert_eq!(map.class_at(Access::load(0)), 0);
         rest.map_rest(PageSize::Size2M);
         let map = rest.build();
         assert_eq!(size(&map, 0), Some(PageSize::Size2M));

@@ -6,10 +6,10 @@
 
 use super::bank::Bank;
 use super::counts::{Counts, Tally};
-use super::plan::{ID_BITS, LevelPlan, Plan, RouteId};
+use super::plan::{ID_BITS, LevelPlan, Plan, RouteId, Spread, Step};
 use crate::tlb::access::Access;
 use crate::tlb::cpu::MAX_STRUCTURES;
-use crate::tlb::leaves::LeafMap;
+use crate::tlb::leaves::{CODES, LeafMap};
 
 /// Bits of a lane's count.
 const LANE_BITS: u32 = 9;
@@ -19,6 +19,8 @@ const SLOTS: usize = 1 << LANE_BITS;
 pub(super) const BATCH: usize = SLOTS - 1;
 /// Lanes whose counts fit into one word.
 const LANES: usize = 7;
+/// Places for all lanes: one lane for each structure, and one for what none holds.
+const LIST_SLOTS: usize = (MAX_STRUCTURES + 1).next_power_of_two() * SLOTS;
 /// Set in an access's byte if the first level missed.
 const MISSED: u8 = 1 << ID_BITS;
 /// Set if the second level missed too.
@@ -26,9 +28,67 @@ const WALKED: u8 = 2 << ID_BITS;
 
 /// The look-ups of a batch at one level: a list for each lane, one after the other.
 struct Lists {
-    keys: Vec<u64>,
+    keys: Box<[u64; LIST_SLOTS]>,
     /// Which access of the batch each key is from.
-    at: Vec<u16>,
+    at: Box<[u16; LIST_SLOTS]>,
+}
+
+impl Lists {
+    fn new() -> Self {
+        const MANY: &str = "it has so many places";
+        Self {
+            keys: vec![0; LIST_SLOTS].into_boxed_slice().try_into().expect(MANY),
+            at: vec![0; LIST_SLOTS].into_boxed_slice().try_into().expect(MANY),
+        }
+    }
+
+    /// Lists accesses, given with their places in the batch, for the structures of a level. `only` is the route of all
+    /// of them if they have the same.
+    #[inline(always)]
+    fn fill<const N: usize>(
+        &mut self,
+        plan: &LevelPlan,
+        only: Option<RouteId>,
+        accesses: impl Iterator<Item = (usize, Access)>,
+        id_of: impl Fn(usize) -> RouteId,
+    ) -> Lengths<N> {
+        match (plan.spread(), only) {
+            (Spread::One, Some(id)) => self.fill_lane(plan.step(id), accesses),
+            (Spread::One, None) => self.fill_lanes(accesses, |at, _| plan.step(id_of(at))),
+            (Spread::Two, _) => self.fill_lanes(accesses, |at, address| plan.step_of_two(id_of(at), address)),
+            (Spread::Many, _) => self.fill_lanes(accesses, |at, address| plan.step_of_many(id_of(at), address)),
+        }
+    }
+
+    #[inline(always)]
+    fn fill_lane<const N: usize>(&mut self, step: Step, accesses: impl Iterator<Item = (usize, Access)>) -> Lengths<N> {
+        let list = step.lane() * SLOTS..(step.lane() + 1) * SLOTS;
+        let (keys, places) = (&mut self.keys[list.clone()], &mut self.at[list]);
+        let mut length = 0;
+        for (at, access) in accesses {
+            (keys[length % SLOTS], places[length % SLOTS]) = (step.key(access.address()), at as u16);
+            length += 1;
+        }
+        let mut lengths = Lengths([0; N]);
+        lengths.add(step.lane(), length as u64);
+        lengths
+    }
+
+    #[inline(always)]
+    fn fill_lanes<const N: usize>(
+        &mut self,
+        accesses: impl Iterator<Item = (usize, Access)>,
+        step_of: impl Fn(usize, u64) -> Step,
+    ) -> Lengths<N> {
+        let mut lengths = Lengths([0; N]);
+        for (at, access) in accesses {
+            let step = step_of(at, access.address());
+            let slot = (step.lane() * SLOTS + lengths.get(step.lane())) % LIST_SLOTS;
+            (self.keys[slot], self.at[slot]) = (step.key(access.address()), at as u16);
+            lengths.add(step.lane(), 1);
+        }
+        lengths
+    }
 }
 
 /// How long the list of each lane is, in `N` words that stay in registers: a count in memory would make each access
@@ -43,18 +103,16 @@ impl<const N: usize> Lengths<N> {
         if N == 1 { (0, lane as u32 * LANE_BITS) } else { (lane / LANES, (lane % LANES) as u32 * LANE_BITS) }
     }
 
+    #[inline(always)]
     const fn get(&self, lane: usize) -> usize {
         let (word, shift) = Self::place(lane);
         (self.0[word] >> shift) as usize % SLOTS
     }
 
-    /// Puts an access at the end of the list of a lane.
     #[inline(always)]
-    fn push(&mut self, lists: &mut Lists, lane: usize, key: u64, at: usize) {
+    const fn add(&mut self, lane: usize, count: u64) {
         let (word, shift) = Self::place(lane);
-        let slot = lane * SLOTS + (self.0[word] >> shift) as usize % SLOTS;
-        self.0[word] += 1 << shift;
-        (lists.keys[slot], lists.at[slot]) = (key, at as u16);
+        self.0[word] += count << shift;
     }
 }
 
@@ -74,8 +132,8 @@ pub(super) struct Batch {
 /// What a batch is run on.
 pub(super) struct Machine<'a> {
     pub plan: &'a Plan,
-    /// The class of the host's pages; what is larger is cut down to it.
-    pub host_class: u8,
+    /// The size of the entry for what the map holds at an address, by its code.
+    pub classes: [u8; CODES],
     pub banks: &'a mut [Box<dyn Bank>],
     pub counts: &'a mut Counts,
 }
@@ -85,7 +143,7 @@ impl Batch {
         let shares = |at| plan.first.is_spread_over(at) || plan.second.is_spread_over(at);
         Self {
             states: vec![0; SLOTS],
-            lists: Lists { keys: vec![0; (structures + 1) * SLOTS], at: vec![0; (structures + 1) * SLOTS] },
+            lists: Lists::new(),
             missed: vec![0; SLOTS],
             remaining: vec![0; SLOTS],
             counts_itself: (0..structures).map(shares).collect(),
@@ -104,20 +162,23 @@ impl Batch {
     }
 
     fn run_lanes<const N: usize>(&mut self, machine: &mut Machine, leaves: &LeafMap, accesses: &[Access]) {
-        let mut lengths = Lengths([0; N]);
-        for (at, (state, &access)) in self.states.iter_mut().zip(accesses).enumerate() {
-            let id = RouteId::new(access.kind_index(), leaves.class_at(access).min(machine.host_class));
+        let mut routes = 0u16;
+        for (state, &access) in self.states.iter_mut().zip(accesses) {
+            let class = machine.classes[usize::from(leaves.code_at(access)) % CODES];
+            let id = RouteId::new(access.kind_index(), class);
             *state = id.byte();
-            push(&mut self.lists, &mut lengths, &machine.plan.first, id, access, at);
+            routes |= 1 << id.byte();
         }
+        let Self { states, lists, .. } = self;
+        let only = routes.is_power_of_two().then(|| RouteId::of_byte(routes.trailing_zeros() as u8));
+        let id_of = |at: usize| only.unwrap_or_else(|| RouteId::of_byte(states[at % SLOTS]));
+        let lengths = lists.fill::<N>(&machine.plan.first, only, accesses.iter().copied().enumerate(), id_of);
         self.work_through(machine, &machine.plan.first, &lengths, MISSED);
         let missed = self.collect_missed(accesses.len());
-        let mut lengths = Lengths([0; N]);
-        for &at in &self.remaining[..missed] {
-            let at = usize::from(at) % SLOTS;
-            let id = RouteId::of_byte(self.states[at]);
-            push(&mut self.lists, &mut lengths, &machine.plan.second, id, accesses[at], at);
-        }
+        let Self { states, lists, remaining, .. } = self;
+        let of = |at: u16| (usize::from(at), accesses[usize::from(at)]);
+        let id_of = |at: usize| RouteId::of_byte(states[at % SLOTS]);
+        let lengths = lists.fill::<N>(&machine.plan.second, only, remaining[..missed].iter().map(|at| of(*at)), id_of);
         self.work_through(machine, &machine.plan.second, &lengths, WALKED);
     }
 
@@ -197,25 +258,6 @@ fn count_states(states: &[u8], mut tell: impl FnMut(RouteId, [u64; 3])) {
         let counts = [0, MISSED, MISSED | WALKED].map(|missed| count_equal(states, id.byte() | missed));
         left -= counts.iter().sum::<u64>();
         tell(id, counts);
-    }
-}
-
-/// Adds an access to the list of the structure that holds its page at a level.
-#[inline(always)]
-fn push<const N: usize>(
-    lists: &mut Lists,
-    lengths: &mut Lengths<N>,
-    plan: &LevelPlan,
-    id: RouteId,
-    access: Access,
-    at: usize,
-) {
-    let step = plan.step(id);
-    let address = access.address();
-    if !step.is_spread() {
-        lengths.push(lists, step.lane(), step.key(address, id.class()), at);
-    } else if let Some(place) = plan.route(id).place(address) {
-        lengths.push(lists, plan.lane(place.structure), place.key(address, id.class()), at);
     }
 }
 

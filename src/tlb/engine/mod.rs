@@ -19,7 +19,7 @@ pub use counts::{Counts, StructureCounts, Tally};
 
 use super::access::{Access, Host};
 use super::cpu::{Cpu, Links};
-use super::leaves::LeafMap;
+use super::leaves::{CODES, LeafMap};
 use crate::rng::{Component, Stream};
 use crate::units::PageSize;
 use bank::{Bank, CLASS_BITS, bank};
@@ -31,8 +31,9 @@ pub struct Simulator {
     plan: Plan,
     banks: Vec<Box<dyn Bank>>,
     links: Links,
-    /// The class of the host's pages; what is larger is cut down to it.
-    host_class: u8,
+    /// The size of the entry for what the map holds at an address, by its code: none is larger than the host's pages,
+    /// and what is not mapped counts as 4K.
+    classes: [u8; CODES],
     shifts: Vec<[u32; 3]>,
     counts: Counts,
     batch: Batch,
@@ -49,7 +50,9 @@ impl Simulator {
             plan,
             banks: structures.iter().enumerate().map(|(at, structure)| bank(structure, stream(at))).collect(),
             links: cpu.doc().links,
-            host_class: host.entry_size(PageSize::Size1G) as u8,
+            classes: std::array::from_fn(|code| {
+                host.entry_size(*PageSize::ALL.get(code).unwrap_or(&PageSize::Size4K)) as u8
+            }),
             shifts: linked::shifts(cpu),
             counts: Counts::of(cpu),
         }
@@ -71,8 +74,8 @@ impl Simulator {
             return self.run_linked(leaves, accesses);
         }
         for batch in accesses.chunks(BATCH) {
-            let Self { plan, host_class, banks, counts, .. } = self;
-            let machine = &mut Machine { plan, host_class: *host_class, banks, counts };
+            let Self { plan, classes, banks, counts, .. } = self;
+            let machine = &mut Machine { plan, classes: *classes, banks, counts };
             self.batch.run(machine, leaves, batch);
         }
     }
@@ -85,7 +88,7 @@ impl Simulator {
 
     /// Drops the translations of the page at an address, whatever its size, as `invlpg` does.
     pub fn flush_page(&mut self, leaves: &LeafMap, address: Access) {
-        let size = PageSize::ALL[usize::from(leaves.class_at(address).min(self.host_class))];
+        let size = PageSize::ALL[usize::from(self.class(leaves, address))];
         let start = address.address() & !(size.bytes().get() - 1);
         for (bank, shifts) in self.banks.iter_mut().zip(&self.shifts) {
             let shift = shifts[size as usize];
@@ -103,7 +106,12 @@ impl Simulator {
 
     #[inline(always)]
     fn route(&self, leaves: &LeafMap, access: Access) -> RouteId {
-        RouteId::new(access.kind_index(), leaves.class_at(access).min(self.host_class))
+        RouteId::new(access.kind_index(), self.class(leaves, access))
+    }
+
+    #[inline(always)]
+    fn class(&self, leaves: &LeafMap, access: Access) -> u8 {
+        self.classes[usize::from(leaves.code_at(access)) % CODES]
     }
 }
 

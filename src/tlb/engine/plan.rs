@@ -1,5 +1,7 @@
 //! Which structure an access looks up at each level, and under which key.
 
+use std::hint::select_unpredictable;
+
 use super::bank::CLASS_BITS;
 use crate::tlb::cpu::{Cpu, Kind, Level, Structure};
 use crate::units::PageSize;
@@ -98,47 +100,65 @@ impl Route {
         if self.places.len() <= 1 {
             return self.places.first().copied();
         }
-        let hash = (address >> self.hash_shift).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let hash = hash(address, self.hash_shift);
         let at = self.bounds.iter().filter(|bound| hash >= **bound).count();
         self.places.get(at).copied()
     }
 }
 
-/// The first place of a route in one word: what almost every access needs of it.
+/// Decides where a page that may stand in several structures does.
+#[inline(always)]
+const fn hash(address: u64, shift: u32) -> u64 {
+    (address >> shift).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+/// A place in one word: what an access needs of it.
+///
+/// From the lowest bit: 6 bits of address shift, 2 of the class, and the lane.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Step(u32);
 
 impl Step {
-    /// Set if the pages are spread over several structures, so that the whole route must be asked.
-    const SPREAD: u32 = 1 << 31;
-
-    const fn new(lane: usize, shift: u32, spread: bool) -> Self {
-        Self((lane as u32) << 8 | shift | if spread { Self::SPREAD } else { 0 })
+    const fn new(lane: usize, shift: u32, class: u8) -> Self {
+        Self((lane as u32) << 8 | (class as u32) << 6 | shift)
     }
 
     /// The lane of the structure; the one after the last where no structure of the level holds such pages.
     #[inline(always)]
     pub const fn lane(self) -> usize {
-        (self.0 >> 8) as usize & 0xff
-    }
-
-    #[inline(always)]
-    pub const fn is_spread(self) -> bool {
-        self.0 & Self::SPREAD != 0
+        (self.0 >> 8) as usize
     }
 
     /// The key of the page at an address.
     #[inline(always)]
-    pub const fn key(self, address: u64, class: u8) -> u64 {
-        (address >> (self.0 & 63)) << CLASS_BITS | class as u64
+    pub const fn key(self, address: u64) -> u64 {
+        (address >> (self.0 & 63)) << CLASS_BITS | (self.0 >> 6 & 3) as u64
     }
+}
+
+/// The first two places of a route: the second is taken where the hash reaches the bound.
+#[derive(Clone, Copy, Debug)]
+struct Fork {
+    first: Step,
+    second: Step,
+    bound: u64,
+    hash_shift: u32,
+}
+
+/// How many structures of a level hold pages of the same route, at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Spread {
+    One,
+    Two,
+    Many,
 }
 
 /// The routes of one level.
 #[derive(Clone, Debug)]
 pub(super) struct LevelPlan {
     routes: [Route; ROUTES],
-    steps: [Step; 1 << ID_BITS],
+    forks: [Fork; 1 << ID_BITS],
+    spread: Spread,
     /// The level's structures, each of which has a lane.
     lanes: Vec<usize>,
     /// By structure.
@@ -157,11 +177,19 @@ impl LevelPlan {
         let lanes: Vec<usize> = structures.filter(|(_, at)| at.level == level).map(|(at, _)| at).collect();
         let mut lane_of = vec![lanes.len(); cpu.doc().structures.len()];
         lanes.iter().enumerate().for_each(|(lane, structure)| lane_of[*structure] = lane);
-        let mut plan = Self { routes, steps: [Step::new(lanes.len(), 0, false); 1 << ID_BITS], lanes, lane_of };
-        for (id, route) in plan.routes.iter().enumerate() {
-            if let Some(place) = route.places.first() {
-                plan.steps[id] = Step::new(plan.lane(place.structure), place.shift, route.places.len() > 1);
-            }
+        let nowhere = Step::new(lanes.len(), 0, 0);
+        let fork = Fork { first: nowhere, second: nowhere, bound: u64::MAX, hash_shift: 0 };
+        let mut plan = Self { routes, forks: [fork; 1 << ID_BITS], spread: Spread::One, lanes, lane_of };
+        for id in RouteId::all() {
+            let route = plan.route(id);
+            let step = |place: &Place| Step::new(plan.lane(place.structure), place.shift, id.class());
+            let [first, others @ ..] = &route.places[..] else { continue };
+            let bound = *route.bounds.first().unwrap_or(&u64::MAX);
+            let second = others.first().unwrap_or(first);
+            let fork = Fork { first: step(first), second: step(second), bound, hash_shift: route.hash_shift };
+            let spread = [Spread::One, Spread::Two, Spread::Many][others.len().min(2)];
+            plan.forks[id.index()] = fork;
+            plan.spread = plan.spread.max(spread);
         }
         plan
     }
@@ -183,10 +211,28 @@ impl LevelPlan {
         &self.routes[id.index()]
     }
 
-    /// The route in short.
+    /// How far routes are spread.
+    pub const fn spread(&self) -> Spread {
+        self.spread
+    }
+
+    /// The only place of a route, or its first.
     #[inline(always)]
     pub const fn step(&self, id: RouteId) -> Step {
-        self.steps[id.index() & ((1 << ID_BITS) - 1)]
+        self.forks[id.index() & ((1 << ID_BITS) - 1)].first
+    }
+
+    /// The place of the page at an address, on a level on which no route is spread over more than two.
+    #[inline(always)]
+    pub fn step_of_two(&self, id: RouteId, address: u64) -> Step {
+        let fork = self.forks[id.index() & ((1 << ID_BITS) - 1)];
+        select_unpredictable(hash(address, fork.hash_shift) >= fork.bound, fork.second, fork.first)
+    }
+
+    /// The place of the page at an address.
+    pub fn step_of_many(&self, id: RouteId, address: u64) -> Step {
+        let step = |place: Place| Step::new(self.lane(place.structure), place.shift, id.class());
+        self.route(id).place(address).map_or_else(|| self.step(id), step)
     }
 
     /// Whether a structure shares the pages of a route with others.

@@ -125,6 +125,19 @@ impl<const W: usize> Sets<W> {
         self.keys[set][empty] = key;
     }
 
+    /// Accesses a set with empty ways. Apart from the others, so that whether the key is there decides no branch of
+    /// theirs.
+    #[inline(never)]
+    fn access_filling(&mut self, set: usize, key: u64) -> bool {
+        let mask = mask_of(&self.keys[set], key);
+        if mask == 0 {
+            self.fill(set, key);
+        } else {
+            self.touch(set, mask.trailing_zeros() as usize);
+        }
+        mask != 0
+    }
+
     /// All accesses to the only set, while it is full: nothing of it passes through memory in between.
     fn access_only(&mut self, keys: &[u64], missed: &mut [u8]) {
         let (mut held, mut state) = (self.keys[0], self.states[0]);
@@ -138,9 +151,8 @@ impl<const W: usize> Sets<W> {
 impl<const W: usize> KeySets for Sets<W> {
     #[inline(always)]
     fn access(&mut self, set: usize, key: u64) -> bool {
-        if self.free[set] > 0 && mask_of(&self.keys[set], key) == 0 {
-            self.fill(set, key);
-            return false;
+        if self.free[set] > 0 {
+            return self.access_filling(set, key);
         }
         self.steps.access(&mut self.keys[set], &mut self.states[set], key)
     }
