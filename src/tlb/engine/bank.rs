@@ -2,6 +2,7 @@
 
 use super::hashed::Hashed;
 use super::index::SetIndex;
+use super::logged::{self, Logged};
 use super::ordered::Ordered;
 use super::policy::{ListLru, Mru3Plru4, NibbleLru, OneWord, Policy, Random, TreePlru};
 use super::sets::{Narrow, Sets, Sixteen, Tags};
@@ -55,6 +56,7 @@ pub(super) fn bank(structure: &Structure, stream: Stream) -> Box<dyn Bank> {
         Replacement::Lru if ways <= 16 => {
             Box::new(Sets::new(Sixteen::new(sets), NibbleLru::new(sets, ways), sets, ways, index))
         }
+        Replacement::Lru if sets == 1 && ways <= logged::MOST_WAYS => Box::new(Logged::new(ways)),
         Replacement::Lru => Box::new(Hashed::new(ListLru::new(sets, ways), sets, ways, index)),
         Replacement::TreePlru if ways <= 8 => stepped(&mut TreePlru::new(1, ways), sets, ways, index),
         Replacement::TreePlru => narrow_or_wide(TreePlru::new(sets, ways), sets, ways, index),

@@ -9,6 +9,7 @@ mod counts;
 mod hashed;
 mod index;
 mod linked;
+mod logged;
 mod ordered;
 mod plan;
 mod policy;

@@ -82,15 +82,15 @@ impl Steps {
         (self.next[usize::from(state)] >> (8 * (way & 7))) as u8
     }
 
-    /// Accesses a full set; whether the key was there.
+    /// Accesses a full set; whether the key was there. The set is written as a whole, or only the key.
     #[inline(always)]
-    fn access<const W: usize>(&self, held: &mut [u64; W], state: &mut u8, key: u64) -> bool {
+    fn access<const W: usize, const WHOLE: bool>(&self, held: &mut [u64; W], state: &mut u8, key: u64) -> bool {
         let mask = mask_of(held, key);
         let hit = mask != 0;
         let victim = usize::from(self.victims[usize::from(*state)]);
         let way = select_unpredictable(hit, mask.trailing_zeros() as usize, victim);
         *state = self.next(*state, way);
-        if W > FEW_WAYS {
+        if !WHOLE {
             held[way % W] = key;
             return hit;
         }
@@ -142,7 +142,7 @@ impl<const W: usize> Sets<W> {
     fn access_only(&mut self, keys: &[u64], missed: &mut [u8]) {
         let (mut held, mut state) = (self.keys[0], self.states[0]);
         for (key, missed) in keys.iter().zip(missed) {
-            *missed = u8::from(!self.steps.access(&mut held, &mut state, *key));
+            *missed = u8::from(!self.steps.access::<W, true>(&mut held, &mut state, *key));
         }
         (self.keys[0], self.states[0]) = (held, state);
     }
@@ -154,7 +154,12 @@ impl<const W: usize> KeySets for Sets<W> {
         if self.free[set] > 0 {
             return self.access_filling(set, key);
         }
-        self.steps.access(&mut self.keys[set], &mut self.states[set], key)
+        let (held, state) = (&mut self.keys[set], &mut self.states[set]);
+        if W <= FEW_WAYS {
+            self.steps.access::<W, true>(held, state, key)
+        } else {
+            self.steps.access::<W, false>(held, state, key)
+        }
     }
 }
 

@@ -154,18 +154,39 @@ proptest! {
     }
 }
 
-#[test]
-fn every_preset_agrees_with_lists_beyond_its_reach() {
+/// Many accesses of every kind, to pages of which some are used more often.
+fn skewed_events() -> Vec<Event> {
     let stream = &mut Stream::new(3, Component::Accesses, 0);
-    let mut events: Vec<Event> = Vec::new();
-    for _ in 0..20_000 {
-        // Skewed: a product of two uniform numbers.
+    let mut event = || {
         let page = stream.below(80) * stream.below(100);
         let address = (4 << 30) + (page << 12) + (stream.below(3) << 31);
-        events.push(Event::Access(Access::at(address, Kind::ALL[stream.below(3) as usize])));
-    }
+        Event::Access(Access::at(address, Kind::ALL[stream.below(3) as usize]))
+    };
+    (0..20_000).map(|_| event()).collect()
+}
+
+#[test]
+fn every_preset_agrees_with_lists_beyond_its_reach() {
+    let events = skewed_events();
     for name in preset_names() {
         agree(&Cpu::named(name).unwrap(), Host::Native, &events);
+    }
+}
+
+#[test]
+fn pages_that_stand_in_one_of_several_structures_agree_with_lists() {
+    let events = skewed_events();
+    for banks in 1..=4u32 {
+        let bank = |at: u32| {
+            let pages = if at == 0 { json!(["4K", "2M", "1G"]) } else { json!(["4K", "1G"]) };
+            let coalesced = 1 << (at % 2 * 2);
+            json!({"name": format!("bank {at}"), "level": 2, "entries": 32 << at, "ways": 4, "pages": pages,
+                   "coalesced_4k_pages": coalesced})
+        };
+        let first = json!({"name": "first", "level": 1, "entries": 8, "ways": "full", "pages": ["4K", "2M", "1G"]});
+        let structures: Vec<Value> = [first].into_iter().chain((0..banks).map(bank)).collect();
+        let cpu = Cpu::from_value(&json!({"name": "banks", "structures": structures})).unwrap();
+        agree(&cpu, Host::Native, &events);
     }
 }
 
