@@ -29,9 +29,12 @@ if have cc gcc && have valgrind valgrind; then
   options=(--tool=cachegrind --cache-sim=yes --I1=262144,4,4096 --D1=262144,4,4096 --LL=6291456,12,4096 --cachegrind-out-file=/dev/null)
   start=$(date +%s.%N)
   taskset -c "$core" valgrind "${options[@]}" "$work/refs" 4000000 2>"$work/log"
-  refs=$(sed -n 's/.*\(I\|D\) *refs: *\([0-9,]*\).*/\2/p' "$work/log" | tr -d , | awk '{ sum += $1 } END { print sum }')
-  awk -v refs="$refs" -v start="$start" -v end="$(date +%s.%N)" \
-    'BEGIN { printf "cachegrind, 64x4 and 1536x12: %.1f M references/s of wall time\n", refs / (end - start) / 1e6 }'
+  # Most references are instruction fetches from one page, which cachegrind looks up as well.
+  refs() { sed -n "s/.*$1 *refs: *\([0-9,]*\).*/\1/p" "$work/log" | head -1 | tr -d ,; }
+  awk -v data="$(refs ' D')" -v fetches="$(refs ' I')" -v start="$start" -v end="$(date +%s.%N)" \
+    'BEGIN { took = (end - start) * 1e6
+             printf "cachegrind, 64x4 and 1536x12: %.1f M data references/s of wall time, %.0f M/s with instruction fetches\n",
+                    data / took, (data + fetches) / took }'
 else
   echo "skipped: cachegrind needs cc and valgrind"
 fi
