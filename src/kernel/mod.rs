@@ -256,7 +256,7 @@ impl Kernel {
     /// Everything that can be read off the host now.
     pub fn observe(&self, view: CounterView) -> Observation {
         Observation {
-            map: self.machine.map.counters(view),
+            map: self.map_counters(view),
             flushes: self.machine.flushes,
             table_pages: self.machine.table_pages,
             free_pages: self.machine.memory.free_pages(),
@@ -265,6 +265,11 @@ impl Kernel {
             companion_pages: self.companions.pages(),
             user_pages: self.machine.users.pages(),
         }
+    }
+
+    /// The counters of the direct map alone, at once however much there is.
+    pub fn map_counters(&self, view: CounterView) -> DirectMapCounters {
+        self.machine.map.counters(view)
     }
 
     /// The direct map's entries in ascending order.

@@ -51,7 +51,7 @@ impl<'a> Guest<'a> {
     }
 
     pub(super) fn observe(&self, view: CounterView) -> DirectMapCounters {
-        self.kernel.observe(view).map
+        self.kernel.map_counters(view)
     }
 
     /// Lets the operation of a record happen.
