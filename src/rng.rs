@@ -26,6 +26,8 @@ pub enum Component {
     Tlb = 6,
     /// Where the classes of an access workload lie, and its accesses.
     Accesses = 7,
+    /// Where memory of a process that loads programs lies.
+    Loader = 8,
 }
 
 /// A stream of random numbers that is the same on every machine.

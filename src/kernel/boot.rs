@@ -240,6 +240,7 @@ Node 0, zone   Normal           44          976            4            0       
             cached.push(machine.memory.unused_pages() - machine.memory.free_pages());
         }
         assert_ne!(cached[0], cached[1], "how full the lists are is drawn");
-        assert!(cached[0] <= 63, "{cached:?}");
+        // 5.10 has three lists, each of which one refill fills with 63 pages; 6.1 has more.
+        assert!(cached[0] <= 3 * 63 && cached[2] > 63, "{cached:?}");
     }
 }

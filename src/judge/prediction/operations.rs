@@ -2,6 +2,7 @@
 
 use rustc_hash::FxHashMap;
 
+use super::loader::{ArrayMove, ProgramArray};
 use crate::direct_map::{CounterView, DirectMapCounters};
 use crate::judge::areas::{self, NewModule};
 use crate::kernel::Kernel;
@@ -14,6 +15,11 @@ use crate::units::{Order, PAGES_PER_2M};
 const TRACED: u64 = 1 << 40;
 /// Page tables of a slot are a user of their own.
 const TABLES_OF: &str = "page tables of ";
+/// So is the array that programs are written into, on the heap or with a mapping of its own.
+const HEAP: &str = "heap";
+const MAPPING: &str = "mapping";
+/// Bytes of an instruction.
+const INSN_BYTES: u64 = 8;
 
 /// A model of the recorded guest.
 pub(super) struct Guest<'a> {
@@ -27,6 +33,7 @@ pub(super) struct Guest<'a> {
     modules: FxHashMap<&'a str, u64>,
     module_sizes: FxHashMap<&'a str, u64>,
     shuffled: bool,
+    array: ProgramArray,
 }
 
 /// Lengths of a program's images: recordings tell only their sum, functions are taken to be alike.
@@ -36,7 +43,7 @@ fn images(image: &Image) -> Option<Images> {
 }
 
 impl<'a> Guest<'a> {
-    pub(super) fn new(kernel: Kernel, recording: &'a Recording) -> Self {
+    pub(super) fn new(kernel: Kernel, recording: &'a Recording, array: ProgramArray) -> Self {
         Self {
             kernel,
             programs: Vec::new(),
@@ -47,6 +54,7 @@ impl<'a> Guest<'a> {
             module_sizes: areas::module_sizes(recording),
             // P2 frees in shuffled order in every variant.
             shuffled: recording.header.experiment == "P2" || recording.header.variant.contains("shuffle"),
+            array,
         }
     }
 
@@ -57,7 +65,10 @@ impl<'a> Guest<'a> {
     /// Lets the operation of a record happen.
     pub(super) fn apply(&mut self, record: &'a Record) -> Result<(), NoText> {
         match &record.operation {
-            Operation::Load(Load { id, insns, image: Some(image), .. }) => self.load(*id, *insns, image),
+            Operation::Load(Load { id, insns, image: Some(image), .. }) => {
+                self.write_program(*insns)?;
+                self.load(*id, *insns, image)
+            }
             Operation::TracedLoad(load) => match &load.image {
                 Some(image) => self.load(TRACED + load.file.unsigned_abs(), load.insns, image),
                 None => Ok(()),
@@ -86,6 +97,23 @@ impl<'a> Guest<'a> {
         let Some(images) = images(image) else { return Ok(()) };
         self.programs.push(id);
         self.event(EventKind::Load(crate::trace::Load { id: ProgId::new(id), images, insns, jited: true }))
+    }
+
+    /// The guest process writes a program of this length.
+    fn write_program(&mut self, insns: u32) -> Result<(), NoText> {
+        for moved in self.array.write(u64::from(insns) * INSN_BYTES) {
+            match moved {
+                ArrayMove::Heap(0) | ArrayMove::Small(0) | ArrayMove::Huge(0) => {}
+                ArrayMove::Unmap => self.give(MAPPING.to_owned(), None, GivePattern::Oldest)?,
+                ArrayMove::Heap(pages) => self.take(HEAP.to_owned(), MemoryKind::Anonymous, pages)?,
+                ArrayMove::Small(pages) => self.take(MAPPING.to_owned(), MemoryKind::Anonymous, pages)?,
+                ArrayMove::Huge(pages) => {
+                    let (user, kind, order) = (self.user(MAPPING.to_owned()), MemoryKind::Anonymous, Order::PAGEBLOCK);
+                    self.event(EventKind::MemoryTake(MemoryTake { user, kind, pages, order }))?;
+                }
+            }
+        }
+        Ok(())
     }
 
     fn unload(&mut self, id: u64) -> Result<(), NoText> {
