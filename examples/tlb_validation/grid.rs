@@ -59,6 +59,8 @@ struct Cell {
     what: &'static str,
     estimated: f64,
     simulated: f64,
+    /// Whether the estimate says that it may be off.
+    doubted: bool,
 }
 
 impl Cell {
@@ -97,11 +99,13 @@ fn cells(cores: &[Cpu]) -> Vec<Cell> {
             for core in cores {
                 let estimated = memory.estimate(core, &placement);
                 let simulated = simulate(core, &leaves, &accesses);
+                let doubted = estimated.doubt().any();
                 let estimated = [estimated.total_first_level_misses(), estimated.total_walks()];
                 for (at, what) in ["first-level misses", "walks"].into_iter().enumerate() {
                     let core = core.doc().name.clone();
                     let place = format!("{name}, pages of {large}, {split} % split");
-                    cells.push(Cell { core, place, what, estimated: estimated[at], simulated: simulated[at] });
+                    let (estimated, simulated) = (estimated[at], simulated[at]);
+                    cells.push(Cell { core, place, what, estimated, simulated, doubted });
                 }
             }
         }
@@ -140,6 +144,13 @@ pub fn print(names: &[String]) {
             worst.difference()
         );
     }
+    let said = cells.iter().filter(|cell| cell.doubted && cell.off() > 1.0).count();
+    let silent = cells.iter().filter(|cell| !cell.doubted && cell.off() > 1.0).count();
+    let needless = cells.iter().filter(|cell| cell.doubted && cell.off() <= 1.0).count();
+    println!(
+        "\nOf those that are not within, the estimate itself says of {said} that it may be off (`estimate_doubt`), of {silent}"
+    );
+    println!("it does not; of {needless} that are within it says so as well.");
     let beyond: Vec<&Cell> = cells.iter().filter(|cell| cell.off() > 1.0).collect();
     if beyond.is_empty() {
         println!("\nAll of the {} cells are within.\n", cells.len());

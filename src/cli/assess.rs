@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use crate::kernel::Layout;
 use crate::replay::{Outcome, Sample};
-use crate::result::{BesideEstimate, TlbAssumptions, TlbFigures};
+use crate::result::{BesideEstimate, EstimateDoubt, TlbAssumptions, TlbFigures};
 use crate::scenario::{Engine, HotSet, Scenario, TextRuns, Tlb};
 use crate::tlb::{Answer, Demand, Estimate, Host, HostMap, Kind, Question, Simulated, TextGroup, TextMap, Window};
 use crate::units::{PAGE_BYTES, PageSize, SimTime};
@@ -230,7 +230,19 @@ fn figures_of(question: &Question, answer: &Answer, moment: &Moment) -> TlbFigur
         split_table_bytes: done.table_pages * PAGE_BYTES,
         refill_walks_per_second: None,
         beside_estimate: None,
+        estimate_doubt: doubt_of(answer),
     }
+}
+
+/// Why the estimate of one of the two layouts may be further off than it is meant to be; none of what was simulated.
+fn doubt_of(answer: &Answer) -> Option<EstimateDoubt> {
+    let [now, whole] = [answer.estimate.doubt(), answer.whole.doubt()];
+    (now.any() || whole.any()).then_some(EstimateDoubt {
+        pages_of_1g: now.pages_of_1g || whole.pages_of_1g,
+        plru4: now.plru4 || whole.plru4,
+        few_ways: now.few_ways || whole.few_ways,
+        filled: now.filled || whole.filled,
+    })
 }
 
 /// Six digits, and nothing where what is left is the rounding of sums.

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{add, escape};
 use crate::plot::{Contender, Subject};
-use crate::report::{beside_estimate, tlb_basis, verdict};
+use crate::report::{beside_estimate, tlb_basis, tlb_doubt, verdict};
 use crate::result::{Outcome, ResultDoc, Run};
 
 /// What was run, and the verdict.
@@ -159,7 +159,8 @@ pub(super) fn end(html: &mut String, subject: &Subject<'_>) {
     if let Some(tlb) = subject.tlb {
         let name = |run: &Run| format!("{} with seed {}", run.allocator, run.seed);
         let runs = subject.contenders.iter().flat_map(|contender| contender.runs.iter().copied());
-        for line in [Some(tlb_basis(tlb)), beside_estimate(runs.map(|run| (name(run), run)))].iter().flatten() {
+        let beside = beside_estimate(runs.clone().map(|run| (name(run), run)));
+        for line in [Some(tlb_basis(tlb)), beside, tlb_doubt(runs)].iter().flatten() {
             add(html, format_args!("<li>{}</li>\n", escape(line)));
         }
     }

@@ -20,7 +20,7 @@ pub use comparison::ComparisonView;
 pub(crate) use csv::line as csv_line;
 pub use listing::Listing;
 pub use sheet::Sheet;
-pub use tlb::{basis as tlb_basis, beside_estimate};
+pub use tlb::{basis as tlb_basis, beside_estimate, doubt as tlb_doubt};
 pub use verdict::verdict;
 
 use std::io::{self, Write};

@@ -2,7 +2,7 @@
 
 use super::number::text;
 use super::rows::run_name;
-use crate::result::{BesideEstimate, ResultDoc, Run, TlbAssumptions, TlbFigures};
+use crate::result::{BesideEstimate, EstimateDoubt, ResultDoc, Run, TlbAssumptions, TlbFigures};
 
 /// What stands above the columns, word by word.
 pub(super) const TITLES: [&[&str]; 5] = [
@@ -75,10 +75,38 @@ pub fn beside_estimate<'a>(runs: impl Iterator<Item = (String, &'a Run)>) -> Opt
     ))
 }
 
+/// Why estimates may be off by more than they are meant to be, in a line, if there is a reason.
+pub fn doubt<'a>(runs: impl Iterator<Item = &'a Run>) -> Option<String> {
+    let of_run = |run: &Run| run.tlb.as_ref().map(|tlb| tlb.estimate_doubt);
+    let runs: Vec<Option<EstimateDoubt>> = runs.filter_map(of_run).collect();
+    let doubts: Vec<EstimateDoubt> = runs.iter().copied().flatten().collect();
+    type Reason = (fn(&EstimateDoubt) -> bool, &'static str);
+    let reasons: [Reason; 4] = [
+        (|doubt| doubt.pages_of_1g, "pages of 1G miss in the first level, and a few of them decide"),
+        (
+            |doubt| doubt.plru4,
+            "the second level about holds what is used, by a policy ((MRU+1)%3 PLRU4) without a formula",
+        ),
+        (|doubt| doubt.few_ways, "the second level about holds what is used, in sets of few ways"),
+        (|doubt| doubt.filled, "pages of 2M about fill the second level"),
+    ];
+    let found = reasons.iter().filter(|(holds, _)| doubts.iter().any(holds)).map(|(_, reason)| *reason);
+    let found: Vec<&str> = found.collect();
+    (!found.is_empty()).then(|| {
+        format!(
+            "In {} of {} runs the estimate may be off by more than 2 % and 2 misses per 1000 accesses: {}. \
+             `tlb.engine=simulate` tells.",
+            doubts.len(),
+            runs.len(),
+            found.join("; ")
+        )
+    })
+}
+
 /// What stands under the table, line by line.
 pub(super) fn lines(result: &ResultDoc) -> Vec<String> {
     let beside = beside_estimate(result.runs.iter().map(|run| (run_name(result, run), run)));
-    result.tlb.iter().map(basis).chain(beside).collect()
+    result.tlb.iter().map(basis).chain(beside).chain(doubt(result.runs.iter())).collect()
 }
 
 #[cfg(test)]
@@ -131,6 +159,24 @@ mod tests {
             );
         }
     }
+
+    #[test]
+    fn an_estimate_says_where_it_may_be_off() {
+        let mut result = two_runs();
+        result.tlb = Some(assumptions());
+        let mut said = |doubts: [Option<EstimateDoubt>; 2]| {
+            for (run, estimate_doubt) in result.runs.iter_mut().zip(doubts) {
+                run.tlb = Some(TlbFigures { estimate_doubt, ..TlbFigures::default() });
+            }
+            lines(&result).join("\n")
+        };
+        assert!(!said([None, None]).contains("may be off"));
+        let few_ways = Some(EstimateDoubt { few_ways: true, ..EstimateDoubt::default() });
+        let one = said([None, few_ways]);
+        assert!(one.contains("In 1 of 2 runs the estimate may be off") && one.contains("few ways"), "{one}");
+        assert!(!one.contains("1G") && !one.contains("PLRU4"), "{one}");
+    }
+
     #[test]
     fn a_simulation_says_how_far_the_estimate_is_off() {
         let mut result = two_runs();

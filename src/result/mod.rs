@@ -27,4 +27,4 @@ pub use pattern::MetricPattern;
 pub use read::ReadError;
 pub use series::Sample;
 pub use text::{TextReport, TextUsage};
-pub use tlb::{BesideEstimate, TlbAssumptions, TlbFigures};
+pub use tlb::{BesideEstimate, EstimateDoubt, TlbAssumptions, TlbFigures};

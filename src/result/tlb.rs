@@ -112,6 +112,24 @@ pub struct TlbFigures {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "BesideEstimate")]
     pub beside_estimate: Option<BesideEstimate>,
+    /// With the engine `estimate`, where it is known to be off by more than 2 % and 2 misses per 1000 accesses in like
+    /// cases: why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "EstimateDoubt")]
+    pub estimate_doubt: Option<EstimateDoubt>,
+}
+
+/// Why an estimate may be further off than it is meant to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct EstimateDoubt {
+    /// Pages of 1G miss in the first level: few pages decide, and structures for them are small.
+    pub pages_of_1g: bool,
+    /// The second level replaces by (MRU+1)%3 PLRU4 and about holds what is used.
+    pub plru4: bool,
+    /// The second level has six ways or fewer and about holds what is used.
+    pub few_ways: bool,
+    /// Pages of 2M in one piece about fill the second level.
+    pub filled: bool,
 }
 
 /// Both engines' misses for the same memory, without the refills after flushes, which the estimate leaves out.

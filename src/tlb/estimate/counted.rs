@@ -1,6 +1,6 @@
 //! Rates that were counted instead of estimated, and how far the two may be apart.
 
-use super::Estimate;
+use super::{Doubt, Estimate};
 use crate::tlb::cpu::Kind;
 use crate::tlb::engine::Counts;
 use crate::units::PageSize;
@@ -21,6 +21,7 @@ impl Estimate {
             accesses: table(Counts::accesses),
             first_misses: table(Counts::first_level_misses),
             walks: table(Counts::walks),
+            doubt: Doubt::default(),
         }
     }
 
@@ -35,6 +36,7 @@ impl Estimate {
             accesses: mix(self.accesses, other.accesses),
             first_misses: mix(self.first_misses, other.first_misses),
             walks: mix(self.walks, other.walks),
+            doubt: Doubt::default(),
         }
     }
 

@@ -85,6 +85,11 @@ impl Flow {
         self.items.is_empty() && self.swept == 0.0
     }
 
+    /// Whether one set of so many ways has room for all of it.
+    pub fn fits(&self, ways: u32) -> bool {
+        self.swept == 0.0 && self.items.iter().map(|item| item.pieces).sum::<f64>() <= f64::from(ways)
+    }
+
     /// A time after which everything that comes at all has come.
     pub fn settled(&self) -> f64 {
         let slowest = |item: &Item| item.dead + 30.0 / item.rate.min(item.hazard());

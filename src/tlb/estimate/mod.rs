@@ -9,12 +9,15 @@
 
 mod counted;
 mod demand;
+mod doubt;
 mod flow;
 mod levels;
 mod pages;
 mod survival;
 
 pub use demand::{Demand, PageGroup, RankClass, Region, Sweep, rank_classes};
+
+pub use doubt::Doubt;
 
 use super::access::Host;
 use super::cpu::{Cpu, Kind, Level};
@@ -30,6 +33,7 @@ pub struct Estimate {
     accesses: Table,
     first_misses: Table,
     walks: Table,
+    doubt: Doubt,
 }
 
 impl Estimate {
@@ -46,6 +50,11 @@ impl Estimate {
     /// Page walks.
     pub const fn walks(&self, kind: Kind, size: PageSize) -> f64 {
         self.walks[kind.index()][size as usize]
+    }
+
+    /// Why it may be further off than it is meant to be.
+    pub const fn doubt(&self) -> Doubt {
+        self.doubt
     }
 
     /// First-level misses of every kind and size.
@@ -69,5 +78,6 @@ pub fn estimate(cpu: &Cpu, host: Host, demand: &Demand) -> Estimate {
         }
     }
     estimator.without_second_level();
-    estimator.result
+    let doubt = Doubt::of(cpu, demand, &estimator.result);
+    Estimate { doubt, ..estimator.result }
 }

@@ -91,7 +91,7 @@ impl Survival {
             owns.iter().map(|own| chance(&window, *own)).fold(0.0, f64::max)
         };
         let end = flow.settled();
-        if flow.is_empty() || least(end) > 1.0 - NEGLIGIBLE {
+        if flow.is_empty() || (sets == 1.0 && flow.fits(ways)) || least(end) > 1.0 - NEGLIGIBLE {
             return vec![Self::Curve(Curve { times: vec![0.0], chances: vec![1.0] }); owns.len()];
         }
         let first = crossing(&least, 1.0, end, 1.0 - NEGLIGIBLE);
