@@ -17,7 +17,7 @@ const UPDATE: &str = "FRAGSIM_UPDATE_GOLDEN";
 /// How the README starts the program.
 const PROGRAM: [&str; 2] = ["cargo run --release -- ", "fragsim "];
 /// Commands that are not run here, by how they begin: they build, measure or record, or are the tests themselves.
-const NOT_RUN: [&str; 10] = [
+const NOT_RUN: [&str; 11] = [
     ".ci/run",
     "cargo bench",
     "cargo run --release --example own_policy",
@@ -28,6 +28,7 @@ const NOT_RUN: [&str; 10] = [
     "scripts/kernel-lab",
     "scripts/plots.sh",
     "scripts/test.sh",
+    "scripts/tlb-bench.sh",
 ];
 /// Files that the commands expect, and what stands for them.
 const STAND_INS: [(&str, &str); 1] = [("host.txt", "tests/data/runqslower.perf-script.txt")];
