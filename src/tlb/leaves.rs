@@ -207,6 +207,7 @@ mod tests {
             assert_eq!(size(&map, base + offset), expected, "{offset:#x}");
         }
         assert_eq!(size(&map, 0), None);
+        assert_eq!(map.code_at(Access::load(0)), UNMAPPED);
         rest.map_rest(PageSize::Size2M);
         let map = rest.build();
         assert_eq!(size(&map, 0), Some(PageSize::Size2M));

@@ -12,8 +12,17 @@ use crate::tlb::cpu::{Replacement, Structure};
 
 /// Bits of a key below the page number.
 pub(super) const CLASS_BITS: u32 = 2;
+/// An odd factor near 2^64 divided by the golden ratio: a product with it has its highest bits spread (Knuth, "The Art of
+/// Computer Programming", 6.4).
+pub(super) const HASH_FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 /// No page's key: no page has the size 3.
 pub(super) const EMPTY: u64 = u64::MAX;
+
+/// A number whose highest bits depend on all bits of `value`.
+#[inline(always)]
+pub(super) const fn hash(value: u64) -> u64 {
+    value.wrapping_mul(HASH_FACTOR)
+}
 
 /// The entries of one structure.
 pub(super) trait Bank: Send {

@@ -1,6 +1,6 @@
 //! Many ways under any policy: a hash table over all entries finds a key.
 
-use super::bank::{Bank, CLASS_BITS, EMPTY};
+use super::bank::{Bank, CLASS_BITS, EMPTY, hash};
 use super::index::SetIndex;
 use super::policy::Policy;
 
@@ -45,7 +45,7 @@ impl<P: Policy> Hashed<P> {
 
     #[inline(always)]
     const fn bucket(&self, key: u64) -> usize {
-        (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> self.shift) as usize
+        (hash(key) >> self.shift) as usize
     }
 
     /// The slot of a key.

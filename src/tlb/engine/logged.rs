@@ -6,7 +6,7 @@
 
 use std::hint::select_unpredictable;
 
-use super::bank::Bank;
+use super::bank::{Bank, HASH_FACTOR};
 
 /// Most ways; with more, the table takes more memory than it is worth.
 pub(super) const MOST_WAYS: usize = 1024;
@@ -19,8 +19,6 @@ const USES_PER_WAY: usize = 4;
 const LEAST_USES: usize = 4096;
 /// Buckets are doubled as long as a way has no more of them than this.
 const MOST_BUCKETS_PER_WAY: usize = 64;
-/// The first factor of the hash, and what each next one is multiplied with; odd, so that no key is lost.
-const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// A structure that gives up what was used longest ago.
 pub(super) struct Logged {
@@ -44,6 +42,8 @@ struct Table {
     keys: Vec<[u64; SLOTS]>,
     /// 0 is before every use.
     uses: Vec<[u32; SLOTS]>,
+    /// Of the hash. Each time that pages are spread anew it is multiplied with the first one; all are odd, so that no two
+    /// pages have the same product.
     factor: u64,
     shift: u32,
 }
@@ -95,7 +95,7 @@ impl Logged {
     pub fn new(ways: usize) -> Self {
         let uses = (USES_PER_WAY * ways).max(LEAST_USES).next_multiple_of(64);
         Self {
-            table: Table::new((BUCKETS_PER_WAY * ways).next_power_of_two(), FACTOR),
+            table: Table::new((BUCKETS_PER_WAY * ways).next_power_of_two(), HASH_FACTOR),
             log: vec![0; uses],
             last: vec![0; uses / 64],
             next: 1,
@@ -181,7 +181,7 @@ impl Logged {
     fn enlarge(&mut self) {
         let buckets = self.table.keys.len();
         let larger = if buckets < MOST_BUCKETS_PER_WAY * self.ways { 2 * buckets } else { buckets };
-        self.table = Table::new(larger, self.table.factor.wrapping_mul(FACTOR));
+        self.table = Table::new(larger, self.table.factor.wrapping_mul(HASH_FACTOR));
         let kept: Vec<usize> = self.in_order().collect();
         for used in kept {
             let found = self.table.find(self.log[used]);
@@ -313,9 +313,9 @@ mod tests {
     #[test]
     fn pages_that_share_a_bucket_are_spread_anew() {
         // The inverse of the factor, so that the hash is the page's number and all of them begin in the first bucket.
-        let inverse = (0..6).fold(1u64, |near, _| near.wrapping_mul(2u64.wrapping_sub(FACTOR.wrapping_mul(near))));
-        assert_eq!(inverse.wrapping_mul(FACTOR), 1);
+        let inverse = (0..6).fold(1u64, |near, _| near.wrapping_mul(2u64.wrapping_sub(HASH_FACTOR.wrapping_mul(near))));
+        assert_eq!(inverse.wrapping_mul(HASH_FACTOR), 1);
         let spread = agree(72, 200, |page| page.wrapping_mul(inverse));
-        assert_ne!(spread.table.factor, FACTOR);
+        assert_ne!(spread.table.factor, HASH_FACTOR);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::hint::select_unpredictable;
 
-use super::bank::CLASS_BITS;
+use super::bank::{CLASS_BITS, hash};
 use crate::tlb::cpu::{Cpu, Kind, Level, Structure};
 use crate::units::PageSize;
 
@@ -100,16 +100,10 @@ impl Route {
         if self.places.len() <= 1 {
             return self.places.first().copied();
         }
-        let hash = hash(address, self.hash_shift);
+        let hash = hash(address >> self.hash_shift);
         let at = self.bounds.iter().filter(|bound| hash >= **bound).count();
         self.places.get(at).copied()
     }
-}
-
-/// Decides where a page that may stand in several structures does.
-#[inline(always)]
-const fn hash(address: u64, shift: u32) -> u64 {
-    (address >> shift).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 /// A place in one word: what an access needs of it.
@@ -226,7 +220,7 @@ impl LevelPlan {
     #[inline(always)]
     pub fn step_of_two(&self, id: RouteId, address: u64) -> Step {
         let fork = self.forks[id.index() & ((1 << ID_BITS) - 1)];
-        select_unpredictable(hash(address, fork.hash_shift) >= fork.bound, fork.second, fork.first)
+        select_unpredictable(hash(address >> fork.hash_shift) >= fork.bound, fork.second, fork.first)
     }
 
     /// The place of the page at an address.

@@ -2,7 +2,7 @@
 
 use std::hint::select_unpredictable;
 
-use super::bank::{Bank, CLASS_BITS, EMPTY};
+use super::bank::{Bank, CLASS_BITS, EMPTY, hash};
 use super::index::{KeySets, SetIndex};
 use super::policy::Policy;
 
@@ -76,7 +76,7 @@ impl Sixteen {
 
     #[inline(always)]
     const fn part(key: u64) -> u16 {
-        (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48) as u16
+        (hash(key) >> 48) as u16
     }
 }
 
