@@ -143,19 +143,18 @@ pub fn predict(recording: &Recording, seed: u64) -> Result<Prediction, SubjectEr
 
 /// The same with a model of the caller's choice and so many runs.
 pub fn predict_with(recording: &Recording, subject: &Subject, seed: u64, runs: u32) -> Prediction {
-    let Forecast { recorded, runs, failure } = Forecast::of(recording, subject, seed, runs);
+    let forecast = Forecast::of(recording, subject, seed, runs);
     let mut prediction = Prediction {
         kernel: recording.header.kernel.clone(),
         name: recording.header.name.clone(),
-        recorded: sampled(&recorded),
-        runs: runs.iter().map(|run| sampled(run)).collect(),
+        recorded: sampled(&forecast.recorded),
+        runs: forecast.runs.iter().map(|run| sampled(run)).collect(),
         start_is_told: recording.read_at_boot(BUDDYINFO).is_some(),
-        failure,
+        failure: forecast.failure.clone(),
         first: None,
     };
-    if !prediction.agrees() && !runs.is_empty() {
+    if !prediction.agrees() && !forecast.runs.is_empty() {
         let level3_is_missed = prediction.median(SAMPLES - 1).level3 != prediction.recorded[SAMPLES - 1].level3;
-        let forecast = Forecast { recorded, runs, failure: None };
         prediction.first = forecast.first_apart(recording, level3_is_missed);
     }
     prediction
@@ -179,14 +178,20 @@ fn start_of(recording: &Recording) -> Result<StartState, String> {
     snapshot.map(StartState::Snapshot).map_err(|error| error.to_string())
 }
 
-fn run_once(recording: &Recording, subject: &Subject, seed: u64, run: u32) -> Result<Course, String> {
+fn run_once(
+    recording: &Recording,
+    subject: &Subject,
+    start: &StartState,
+    seed: u64,
+    run: u32,
+) -> Result<Course, String> {
     let header = &recording.header;
     let memory = Bytes::new(header.ram_mib.saturating_mul(1 << 20));
     let layout = MemoryLayout::q35(memory).map_err(|error| error.to_string())?;
     let setup = HostSetup {
         release: subject.release,
         layout: &layout,
-        start: &start_of(recording)?,
+        start,
         cpus: header.cpus,
         largest_page: PageSize::Size1G,
         boot_program: subject.boot_program,

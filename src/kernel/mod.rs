@@ -31,6 +31,7 @@ pub use programs::Unloaded;
 pub use release::{
     CacheEra, FlowPasses, Frees, Modules, PageEra, Release, Trampolines, VerifierSizes, Vmalloc, release_names,
 };
+pub(crate) use verifier::INSN_BYTES;
 
 use crate::direct_map::{CallEnd, CounterView, DirectMapCounters, Flushes, Leaf, PermChange, Walk};
 use crate::memory::{MemoryError, OutOfMemory};

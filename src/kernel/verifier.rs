@@ -15,7 +15,7 @@ use crate::text_alloc::NoText;
 use crate::units::PAGE_BYTES;
 
 /// Bytes of a BPF instruction (`struct bpf_insn`).
-const INSN_BYTES: u64 = 8;
+pub(crate) const INSN_BYTES: u64 = 8;
 /// What the hash over a program appends to its instructions, and the block it is rounded up to
 /// (`bpf_prog_tag_scratch_size`).
 const HASH_TAIL_BYTES: u64 = 9;

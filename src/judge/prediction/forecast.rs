@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::{Course, Splits, Subject, is_close, run_once};
+use super::{Course, Splits, Subject, is_close, run_once, start_of};
 use crate::judge::verdict::Disagreement;
 use crate::recording::Recording;
 
@@ -46,8 +46,13 @@ impl Forecast {
     /// Lets so many runs of the model do what the recording says was done.
     pub fn of(recording: &Recording, subject: &Subject, seed: u64, runs: u32) -> Self {
         let mut forecast = Self { recorded: recorded_course(recording), runs: Vec::new(), failure: None };
+        let start = match start_of(recording) {
+            Ok(start) => start,
+            Err(why) => return Self { failure: Some(why), ..forecast },
+        };
+        let run_once = |run| run_once(recording, subject, &start, seed, run);
         // Side by side, since a few long recordings take most of the time.
-        let courses: Vec<_> = (0..runs).into_par_iter().map(|run| run_once(recording, subject, seed, run)).collect();
+        let courses: Vec<_> = (0..runs).into_par_iter().map(run_once).collect();
         for course in courses {
             match course {
                 Ok(course) => forecast.runs.push(course),

@@ -5,7 +5,7 @@ use rustc_hash::FxHashMap;
 use super::loader::{ArrayMove, ProgramArray};
 use crate::direct_map::{CounterView, DirectMapCounters};
 use crate::judge::areas::{self, NewModule};
-use crate::kernel::Kernel;
+use crate::kernel::{INSN_BYTES, Kernel};
 use crate::recording::{Image, Load, Operation, Record, Recording};
 use crate::text_alloc::NoText;
 use crate::trace::{EventKind, GivePattern, Images, MemoryGive, MemoryKind, MemoryTake, ProgId};
@@ -18,8 +18,6 @@ const TABLES_OF: &str = "page tables of ";
 /// So is the array that programs are written into, on the heap or with a mapping of its own.
 const HEAP: &str = "heap";
 const MAPPING: &str = "mapping";
-/// Bytes of an instruction.
-const INSN_BYTES: u64 = 8;
 
 /// A model of the recorded guest.
 pub(super) struct Guest<'a> {
@@ -108,8 +106,7 @@ impl<'a> Guest<'a> {
                 ArrayMove::Heap(pages) => self.take(HEAP.to_owned(), MemoryKind::Anonymous, pages)?,
                 ArrayMove::Small(pages) => self.take(MAPPING.to_owned(), MemoryKind::Anonymous, pages)?,
                 ArrayMove::Huge(pages) => {
-                    let (user, kind, order) = (self.user(MAPPING.to_owned()), MemoryKind::Anonymous, Order::PAGEBLOCK);
-                    self.event(EventKind::MemoryTake(MemoryTake { user, kind, pages, order }))?;
+                    self.take_blocks(MAPPING.to_owned(), MemoryKind::Anonymous, pages, Order::PAGEBLOCK)?;
                 }
             }
         }
@@ -144,8 +141,12 @@ impl<'a> Guest<'a> {
     }
 
     fn take(&mut self, name: String, kind: MemoryKind, pages: u64) -> Result<(), NoText> {
+        self.take_blocks(name, kind, pages, Order::ZERO)
+    }
+
+    fn take_blocks(&mut self, name: String, kind: MemoryKind, pages: u64, order: Order) -> Result<(), NoText> {
         let user = self.user(name);
-        self.event(EventKind::MemoryTake(MemoryTake { user, kind, pages, order: Order::ZERO }))
+        self.event(EventKind::MemoryTake(MemoryTake { user, kind, pages, order }))
     }
 
     fn give(&mut self, name: String, pages: Option<u64>, pattern: GivePattern) -> Result<(), NoText> {
