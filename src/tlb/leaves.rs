@@ -1,6 +1,9 @@
 //! Which page size each address is mapped with.
 //!
-//! Three tables like those of the hardware: one look-up is three loads and no branch, whatever the map looks like.
+//! Three tables like those of the hardware, whatever the map looks like, and beside them one for the first 4 TiB that are
+//! mapped, in which a look-up is one load.
+
+use std::ops::RangeInclusive;
 
 use super::access::{ADDRESS_BITS, Access};
 use crate::units::PageSize;
@@ -19,6 +22,8 @@ const TOP_ENTRIES: usize = 1 << (ADDRESS_BITS - TOP_SHIFT);
 const UNMAPPED: u8 = 3;
 /// Values of [`LeafMap::code_at`].
 pub(super) const CODES: usize = 4;
+/// Most blocks of 2 MiB that are found by one load: those of 4 TiB.
+const MOST_FLAT: u64 = 1 << 21;
 /// The tables that are the same all over, one for each size and one for nothing, stand first.
 const UNIFORM: usize = 4;
 
@@ -28,6 +33,12 @@ pub struct LeafMap {
     top: Box<[u32; TOP_ENTRIES]>,
     middle: Vec<[u32; ENTRIES]>,
     low: Vec<[u8; ENTRIES]>,
+    /// The codes of the first blocks that are mapped, so that one look-up there is one load.
+    flat: Vec<u8>,
+    /// The first of these blocks.
+    flat_start: u64,
+    /// The code that all addresses have, if the map is made so.
+    uniform: Option<u8>,
 }
 
 /// A part of the map that is given twice.
@@ -40,14 +51,14 @@ pub struct Overlap {
 impl LeafMap {
     /// A map of nothing but pages of this size.
     pub fn uniform(size: PageSize) -> Self {
-        Self::filled(code(size))
+        Self { uniform: Some(code(size)), ..Self::filled(code(size)) }
     }
 
     fn filled(code: u8) -> Self {
         let low = (0..UNIFORM as u8).map(|code| [code; ENTRIES]).collect();
         let middle = (0..UNIFORM as u32).map(|code| [code; ENTRIES]).collect();
         let top = vec![u32::from(code); TOP_ENTRIES].into_boxed_slice().try_into().expect("it has so many entries");
-        Self { top, middle, low }
+        Self { top, middle, low, flat: Vec::new(), flat_start: 0, uniform: None }
     }
 
     /// The size of the page at an address; `None` if nothing is mapped there.
@@ -59,6 +70,18 @@ impl LeafMap {
     #[inline(always)]
     pub(super) fn code_at(&self, access: Access) -> u8 {
         let address = access.address();
+        let block = (address >> LOW_SHIFT).wrapping_sub(self.flat_start);
+        self.flat.get(block as usize).copied().unwrap_or_else(|| self.walk(address))
+    }
+
+    /// The code that all addresses have, if the map is made so.
+    #[inline(always)]
+    pub(super) const fn uniform_code(&self) -> Option<u8> {
+        self.uniform
+    }
+
+    #[inline]
+    fn walk(&self, address: u64) -> u8 {
         let field = |shift: u32| (address >> shift) as usize % ENTRIES;
         let middle = self.top[(address >> TOP_SHIFT) as usize % TOP_ENTRIES];
         let low = self.middle[middle as usize][field(MIDDLE_SHIFT)];
@@ -75,6 +98,8 @@ const fn code(size: PageSize) -> u8 {
 #[derive(Clone, Debug)]
 pub struct LeafMapBuilder {
     map: LeafMap,
+    /// The blocks of 2 MiB from the first to the last one that is mapped.
+    mapped: Option<RangeInclusive<u64>>,
 }
 
 impl Default for LeafMapBuilder {
@@ -86,7 +111,7 @@ impl Default for LeafMapBuilder {
 impl LeafMapBuilder {
     /// A map of nothing.
     pub fn new() -> Self {
-        Self { map: LeafMap::filled(UNMAPPED) }
+        Self { map: LeafMap::filled(UNMAPPED), mapped: None }
     }
 
     /// Maps `bytes` from `start` on with pages of this size. Pages of 4K that do not fill 2 MiB stand for the whole
@@ -102,6 +127,11 @@ impl LeafMapBuilder {
         assert!(start.is_multiple_of(size.bytes().get()), "{start:#x} is not aligned to {size}");
         let end = start + bytes;
         assert!(end <= 1 << ADDRESS_BITS, "the range ends above the address space");
+        if bytes > 0 {
+            let (first, last) = (start >> LOW_SHIFT, (end - 1) >> LOW_SHIFT);
+            let mapped = self.mapped.take().unwrap_or(first..=last);
+            self.mapped = Some(first.min(*mapped.start())..=last.max(*mapped.end()));
+        }
         let block = 1 << LOW_SHIFT;
         let mut at = start - start % block;
         while at < end {
@@ -155,7 +185,13 @@ impl LeafMapBuilder {
     }
 
     /// The map.
-    pub fn build(self) -> LeafMap {
+    pub fn build(mut self) -> LeafMap {
+        if let Some(mapped) = self.mapped {
+            let (first, last) = (*mapped.start(), *mapped.end());
+            self.map.flat_start = first;
+            let blocks = first..=last.min(first + MOST_FLAT - 1);
+            self.map.flat = blocks.map(|block| self.map.walk(block << LOW_SHIFT)).collect();
+        }
         self.map
     }
 }

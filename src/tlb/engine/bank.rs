@@ -4,11 +4,12 @@ use super::hashed::Hashed;
 use super::index::SetIndex;
 use super::logged::{self, Logged};
 use super::ordered::Ordered;
-use super::policy::{ListLru, Mru3Plru4, NibbleLru, OneWord, Policy, Random, TreePlru};
+use super::policy::{ListLru, Mru3Plru4, NibbleLru, Policy, Random, TreePlru};
+use super::rows::{Part, Rows};
 use super::sets::{Narrow, Sets, Sixteen, Tags};
-use super::stepped::Stepped;
+use super::states::Order;
 use crate::rng::Stream;
-use crate::tlb::cpu::{Replacement, Structure};
+use crate::tlb::cpu::{Cpu, Level, Replacement, Structure};
 
 /// Bits of a key below the page number.
 pub(super) const CLASS_BITS: u32 = 2;
@@ -51,14 +52,83 @@ pub(super) trait Bank: Send {
     }
 }
 
+/// The structures of a core.
+pub(super) struct Banks {
+    /// By structure.
+    places: Vec<Held>,
+    /// By level.
+    rows: [Rows; 2],
+}
+
+/// Where a structure's entries are.
+enum Held {
+    /// Among the rows of its level.
+    InRows(Level, Part),
+    Apart(Box<dyn Bank>),
+}
+
+impl Banks {
+    /// Empty; `stream` makes the random numbers of a structure that replaces at random.
+    pub fn of(cpu: &Cpu, stream: impl Fn(usize) -> Stream) -> Self {
+        let mut rows = [Rows::new(), Rows::new()];
+        let held = |(at, structure): (usize, &Structure)| {
+            let part = part(structure, &mut rows[structure.level as usize]);
+            part.map_or_else(|| Held::Apart(bank(structure, stream(at))), |part| Held::InRows(structure.level, part))
+        };
+        Self { places: cpu.doc().structures.iter().enumerate().map(held).collect(), rows }
+    }
+
+    /// A structure's rows, if it has them.
+    pub fn part(&self, structure: usize) -> Option<&Part> {
+        match &self.places[structure] {
+            Held::InRows(_, part) => Some(part),
+            Held::Apart(_) => None,
+        }
+    }
+
+    /// The rows of a level.
+    pub const fn rows(&mut self, level: Level) -> &mut Rows {
+        &mut self.rows[level as usize]
+    }
+
+    /// Does something to a structure.
+    pub fn with<T>(&mut self, structure: usize, act: impl FnOnce(&mut dyn Bank) -> T) -> T {
+        match &mut self.places[structure] {
+            Held::InRows(level, part) => act(&mut self.rows[*level as usize].bank(part)),
+            Held::Apart(bank) => act(&mut **bank),
+        }
+    }
+
+    /// Drops every page.
+    pub fn flush(&mut self) {
+        (0..self.places.len()).for_each(|structure| self.with(structure, |bank| bank.flush()));
+    }
+}
+
+/// Rows for a structure, if it fits into them.
+fn part(structure: &Structure, rows: &mut Rows) -> Option<Part> {
+    let index = SetIndex::of(structure);
+    let (sets, ways) = structure.sets_and_ways();
+    let (sets, ways) = (sets as usize, ways as usize);
+    match structure.replacement {
+        Replacement::Lru if (2..=6).contains(&ways) => {
+            rows.add((sets, ways), Order::Lru, &mut NibbleLru::new(1, ways), index)
+        }
+        Replacement::TreePlru if (2..=8).contains(&ways) => {
+            rows.add((sets, ways), Order::TreePlru, &mut TreePlru::new(1, ways), index)
+        }
+        _ => None,
+    }
+}
+
 /// The bank of a structure; `stream` is used if it replaces at random.
-pub(super) fn bank(structure: &Structure, stream: Stream) -> Box<dyn Bank> {
+fn bank(structure: &Structure, stream: Stream) -> Box<dyn Bank> {
     let index = SetIndex::of(structure);
     let (sets, ways) = structure.sets_and_ways();
     let (sets, ways) = (sets as usize, ways as usize);
     match structure.replacement {
         _ if ways == 1 => Box::new(Ordered::<1>::new(sets, index)),
-        Replacement::Lru if ways <= 5 => stepped(&mut NibbleLru::new(1, ways), sets, ways, index),
+        Replacement::Lru if ways <= 5 => narrow_or_wide(NibbleLru::new(sets, ways), sets, ways, index),
         Replacement::Lru if ways == 6 => Box::new(Ordered::<6>::new(sets, index)),
         Replacement::Lru if ways == 7 => Box::new(Ordered::<7>::new(sets, index)),
         Replacement::Lru if ways == 8 => Box::new(Ordered::<8>::new(sets, index)),
@@ -67,7 +137,6 @@ pub(super) fn bank(structure: &Structure, stream: Stream) -> Box<dyn Bank> {
         }
         Replacement::Lru if sets == 1 && ways <= logged::MOST_WAYS => Box::new(Logged::new(ways)),
         Replacement::Lru => Box::new(Hashed::new(ListLru::new(sets, ways), sets, ways, index)),
-        Replacement::TreePlru if ways <= 8 => stepped(&mut TreePlru::new(1, ways), sets, ways, index),
         Replacement::TreePlru => narrow_or_wide(TreePlru::new(sets, ways), sets, ways, index),
         Replacement::Mru3Plru4 => narrow_or_wide(Mru3Plru4::new(sets), sets, ways, index),
         Replacement::Random => narrow_or_wide(Random::new(stream, ways), sets, ways, index),
@@ -83,15 +152,5 @@ fn narrow_or_wide<P: Policy + Send + 'static>(policy: P, sets: usize, ways: usiz
         5..=8 => boxed(Sets::new(Narrow::<8>::new(sets), policy, sets, ways, index)),
         9..=16 => boxed(Sets::new(Sixteen::new(sets), policy, sets, ways, index)),
         _ => Box::new(Hashed::new(policy, sets, ways, index)),
-    }
-}
-
-fn stepped(policy: &mut impl OneWord, sets: usize, ways: usize, index: SetIndex) -> Box<dyn Bank> {
-    match ways {
-        2 => Box::new(Stepped::<2>::new(policy, sets, index)),
-        3 => Box::new(Stepped::<3>::new(policy, sets, index)),
-        4 => Box::new(Stepped::<4>::new(policy, sets, index)),
-        5 => Box::new(Stepped::<5>::new(policy, sets, index)),
-        _ => Box::new(Stepped::<8>::new(policy, sets, index)),
     }
 }

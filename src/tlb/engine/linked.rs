@@ -26,7 +26,7 @@ impl Simulator {
                 if self.links.first_level_hit == FirstLevelHit::TouchesSecond
                     && let Some(place) = second
                 {
-                    self.banks[place.structure].touch(place.key(address, id.class()));
+                    self.banks.with(place.structure, |bank| bank.touch(place.key(address, id.class())));
                 }
                 continue;
             }
@@ -42,7 +42,7 @@ impl Simulator {
     /// Looks a page up and counts it.
     fn look_up(&mut self, place: Option<Place>, address: u64, id: RouteId) -> bool {
         let Some(place) = place else { return false };
-        let hit = self.banks[place.structure].touch(place.key(address, id.class()));
+        let hit = self.banks.with(place.structure, |bank| bank.touch(place.key(address, id.class())));
         let tally = &mut self.counts.structures[place.structure].by_size[usize::from(id.class())];
         if hit {
             tally.hits += 1;
@@ -60,9 +60,9 @@ impl Simulator {
         if let Some(place) = second {
             let key = place.key(address, class);
             if exclusive && hit && refills {
-                self.banks[place.structure].remove(key);
+                self.banks.with(place.structure, |bank| bank.remove(key));
             } else if !exclusive && !hit {
-                let victim = self.banks[place.structure].insert(key);
+                let victim = self.banks.with(place.structure, |bank| bank.insert(key));
                 if let (Some(victim), Inclusion::Inclusive) = (victim, self.links.inclusion) {
                     self.drop_from_first(victim);
                 }
@@ -71,7 +71,7 @@ impl Simulator {
         if let Some(place) = first
             && refills
         {
-            let victim = self.banks[place.structure].insert(place.key(address, class));
+            let victim = self.banks.with(place.structure, |bank| bank.insert(place.key(address, class)));
             if let (Some(victim), true) = (victim, exclusive) {
                 self.hand_down(place, victim, id);
             }
@@ -81,9 +81,9 @@ impl Simulator {
     /// Takes from the first level what the second one gave up.
     fn drop_from_first(&mut self, victim: u64) {
         // Both levels hold pages in the same pieces, as the check of a CPU demands, so the keys are the same.
-        for structure in 0..self.banks.len() {
+        for structure in 0..self.counts.structures.len() {
             if self.counts.structures[structure].level == Level::First {
-                self.banks[structure].remove(victim);
+                self.banks.with(structure, |bank| bank.remove(victim));
             }
         }
     }
@@ -95,8 +95,8 @@ impl Simulator {
         let (kind, _) = id.split();
         if let Some(place) = self.plan.second.route(RouteId::new(kind, class)).place(address) {
             let key = place.key(address, class);
-            if !self.banks[place.structure].touch(key) {
-                self.banks[place.structure].insert(key);
+            if !self.banks.with(place.structure, |bank| bank.touch(key)) {
+                self.banks.with(place.structure, |bank| bank.insert(key));
             }
         }
     }

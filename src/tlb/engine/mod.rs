@@ -6,15 +6,19 @@
 mod bank;
 mod batch;
 mod counts;
+mod direct;
 mod hashed;
 mod index;
 mod linked;
+mod lists;
 mod logged;
 mod ordered;
 mod plan;
 mod policy;
+mod rows;
 mod sets;
-mod stepped;
+mod states;
+mod vector;
 
 pub use counts::{Counts, StructureCounts, Tally};
 
@@ -23,14 +27,14 @@ use super::cpu::{Cpu, Links};
 use super::leaves::{CODES, LeafMap};
 use crate::rng::{Component, Stream};
 use crate::units::PageSize;
-use bank::{Bank, CLASS_BITS, bank};
+use bank::{Banks, CLASS_BITS};
 use batch::{BATCH, Batch, Machine};
 use plan::{Plan, RouteId, place};
 
 /// The TLBs of one core at work.
 pub struct Simulator {
     plan: Plan,
-    banks: Vec<Box<dyn Bank>>,
+    banks: Banks,
     links: Links,
     /// The size of the entry for what the map holds at an address, by its code: none is larger than the host's pages,
     /// and what is not mapped counts as 4K.
@@ -45,11 +49,11 @@ impl Simulator {
     pub fn new(cpu: &Cpu, host: Host, seed: u64) -> Self {
         let structures = &cpu.doc().structures;
         let plan = Plan::of(cpu);
-        let stream = |at: usize| Stream::new(seed, Component::Tlb, at as u32);
+        let banks = Banks::of(cpu, |at| Stream::new(seed, Component::Tlb, at as u32));
         Self {
-            batch: Batch::new(&plan, structures.len()),
+            batch: Batch::new(&plan, &banks, structures.len()),
             plan,
-            banks: structures.iter().enumerate().map(|(at, structure)| bank(structure, stream(at))).collect(),
+            banks,
             links: cpu.doc().links,
             classes: std::array::from_fn(|code| {
                 host.entry_size(*PageSize::ALL.get(code).unwrap_or(&PageSize::Size4K)) as u8
@@ -77,13 +81,13 @@ impl Simulator {
         for batch in accesses.chunks(BATCH) {
             let Self { plan, classes, banks, counts, .. } = self;
             let machine = &mut Machine { plan, classes: *classes, banks, counts };
-            self.batch.run(machine, leaves, batch);
+            vector::run(&mut self.batch, machine, leaves, batch);
         }
     }
 
     /// Drops every translation, as a write to CR4 or `invpcid` does.
     pub fn flush(&mut self) {
-        self.banks.iter_mut().for_each(|bank| bank.flush());
+        self.banks.flush();
         self.counts.flushes += 1;
     }
 
@@ -91,7 +95,7 @@ impl Simulator {
     pub fn flush_page(&mut self, leaves: &LeafMap, address: Access) {
         let size = PageSize::ALL[usize::from(self.class(leaves, address))];
         let start = address.address() & !(size.bytes().get() - 1);
-        for (bank, shifts) in self.banks.iter_mut().zip(&self.shifts) {
+        for (structure, shifts) in self.shifts.iter().enumerate() {
             let shift = shifts[size as usize];
             if shift == 0 {
                 continue;
@@ -99,7 +103,7 @@ impl Simulator {
             let pieces = (size.bytes().get() >> shift).max(1);
             let first = start >> shift;
             for piece in first..first + pieces {
-                bank.remove(piece << CLASS_BITS | size as u64);
+                self.banks.with(structure, |bank| bank.remove(piece << CLASS_BITS | size as u64));
             }
         }
         self.counts.page_flushes += 1;

@@ -94,6 +94,21 @@ impl Route {
         Self { places: places.into_iter().map(|(place, _)| place).collect(), bounds, hash_shift }
     }
 
+    /// The structures.
+    pub fn places(&self) -> &[Place] {
+        &self.places
+    }
+
+    /// For each place but the last, where in the range of the hash the next one begins.
+    pub fn bounds(&self) -> &[u64] {
+        &self.bounds
+    }
+
+    /// Address bits that the hash leaves out.
+    pub const fn hash_shift(&self) -> u32 {
+        self.hash_shift
+    }
+
     /// The place of the page at an address; `None` if no structure of the level holds such pages.
     #[inline(always)]
     pub fn place(&self, address: u64) -> Option<Place> {
