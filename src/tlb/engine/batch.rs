@@ -100,14 +100,23 @@ impl Batch {
         self.count(machine.plan, machine.counts, accesses.len(), routes);
     }
 
-    /// Finds the route of each access; returns a bit for each route that there is.
+    /// Notes the route of each access; returns a bit for each route that there is.
     #[inline(always)]
     fn classify(&mut self, classes: &[u8; CODES], leaves: &LeafMap, accesses: &[Access]) -> u16 {
-        if let Some(code) = leaves.uniform_code() {
-            let class = classes[usize::from(code) % CODES];
-            return note_routes(&mut self.states, accesses, |_| class);
+        // What the map says is found out first, alone: a loop of single loads is short, and the rest is one of vectors.
+        match leaves.uniform_code() {
+            Some(code) => self.states[..accesses.len()].fill(code),
+            None => self.states.iter_mut().zip(accesses).for_each(|(state, access)| *state = leaves.code_at(*access)),
         }
-        note_routes(&mut self.states, accesses, |access| classes[usize::from(leaves.code_at(access)) % CODES])
+        let classes = u32::from_le_bytes(*classes);
+        let mut routes = 0u32;
+        for (state, access) in self.states.iter_mut().zip(accesses) {
+            let class = (classes >> (8 * (u32::from(*state) % CODES as u32))) as u8;
+            let id = RouteId::new(access.kind_index(), class);
+            *state = id.byte();
+            routes |= 1 << u32::from(id.byte());
+        }
+        routes as u16
     }
 
     /// Looks accesses up in the rows of the first level; returns how many missed, which are what remains.
@@ -232,17 +241,6 @@ impl Batch {
         let plan = [&plan.first, &plan.second][level];
         plan.lanes().get(plan.step(id).lane()).copied().filter(|structure| !self.counts_itself[*structure])
     }
-}
-
-#[inline(always)]
-fn note_routes(states: &mut [u8; SLOTS], accesses: &[Access], class_of: impl Fn(Access) -> u8) -> u16 {
-    let mut routes = 0u16;
-    for (state, &access) in states.iter_mut().zip(accesses) {
-        let id = RouteId::new(access.kind_index(), class_of(access));
-        *state = id.byte();
-        routes |= 1 << id.byte();
-    }
-    routes
 }
 
 const fn add(tally: &mut Tally, hits: u64, misses: u64) {

@@ -49,8 +49,7 @@ impl Aim {
 struct Fork {
     aims: [Aim; 2],
     bound: u64,
-    hash_shift: u32,
-    structures: [usize; 2],
+    hash_shift: u64,
 }
 
 impl Fork {
@@ -68,6 +67,7 @@ pub(super) struct Direct {
     forks: [Fork; IDS],
     /// The first place of each.
     first: [Aim; IDS],
+    structures: [[usize; 2]; IDS],
     /// A bit for each such route.
     direct: u16,
     /// A bit for each that leads to two structures.
@@ -97,23 +97,25 @@ pub(super) struct Marks {
 impl Direct {
     /// `part_of` tells a structure's rows if it has them.
     pub fn new<'a>(level: &LevelPlan, part_of: impl Fn(usize) -> Option<&'a Part>) -> Self {
-        let mut new = Self { forks: [Fork::default(); IDS], first: [Aim::default(); IDS], direct: 0, forked: 0 };
+        let mut new = Self {
+            forks: [Fork::default(); IDS],
+            first: [Aim::default(); IDS],
+            structures: [[0; 2]; IDS],
+            direct: 0,
+            forked: 0,
+        };
         for id in RouteId::all() {
             let route = level.route(id);
             let aim = |place: &Place| Aim::new(*place, id.class(), part_of(place.structure)?);
             let Some(aims) = route.places().iter().map(aim).collect::<Option<Vec<Aim>>>() else { continue };
-            let fork = match (&aims[..], route.places()) {
-                ([aim], [place]) => {
-                    Fork { aims: [*aim; 2], bound: u64::MAX, hash_shift: 0, structures: [place.structure; 2] }
-                }
-                ([first, second], [one, other]) => Fork {
-                    aims: [*first, *second],
-                    bound: route.bounds()[0],
-                    hash_shift: route.hash_shift(),
-                    structures: [one.structure, other.structure],
-                },
+            let [first, second] = match aims[..] {
+                [only] => [only; 2],
+                [first, second] => [first, second],
                 _ => continue,
             };
+            let bound = route.bounds().first().copied().unwrap_or(u64::MAX);
+            let fork = Fork { aims: [first, second], bound, hash_shift: route.hash_shift().into() };
+            new.structures[id.index()] = [0, aims.len() - 1].map(|at| route.places()[at].structure);
             new.forks[id.index()] = fork;
             new.first[id.index()] = fork.aims[0];
             new.direct |= 1 << id.byte();
@@ -129,7 +131,7 @@ impl Direct {
 
     /// The structure of a route, the first or the second.
     pub const fn structure(&self, id: RouteId, second: bool) -> usize {
-        self.forks[id.index() % IDS].structures[second as usize]
+        self.structures[id.index() % IDS][second as usize]
     }
 
     /// Whether any of these routes leads to two structures.
@@ -206,10 +208,14 @@ impl Aimed {
         places: impl Iterator<Item = usize>,
         aim_of: impl Fn(usize, u64) -> (Aim, u8),
     ) {
-        let aimed = self.rows.iter_mut().zip(&mut self.keys).zip(&mut self.marks);
-        for ((place, access), ((row, key), mark)) in places.zip(accesses).zip(aimed) {
+        // What is chosen goes first, alone; what is left is a loop of vectors.
+        for ((place, access), (key, mark)) in places.zip(accesses).zip(self.keys.iter_mut().zip(&mut self.marks)) {
             let (aim, second) = aim_of(place, access.address());
-            (*row, *key, *mark) = (aim.row(access.address()) as u16, aim.key(access.address()), second);
+            (*key, *mark) = (aim.0, second);
+        }
+        for (access, (row, key)) in accesses.iter().zip(self.rows.iter_mut().zip(&mut self.keys)) {
+            let aim = Aim(*key);
+            (*row, *key) = (aim.row(access.address()) as u16, aim.key(access.address()));
         }
     }
 }

@@ -4,6 +4,8 @@
 //! instructions on many keys. Because where a look-up writes is known before the way is, the next one, which may be in
 //! the same row, need not wait.
 
+use std::hint::select_unpredictable;
+
 use super::bank::{Bank, CLASS_BITS, EMPTY};
 use super::index::{KeySets, SetIndex};
 use super::policy::OneWord;
@@ -54,21 +56,22 @@ impl Row {
     }
 }
 
-/// What looks a key up in a row and, if it is not there, puts it into the way that is given up; returns one bit for each
-/// way that held it.
-pub(super) trait Change: Fn(&mut Row, u64, usize) -> u32 + Copy {}
+/// What looks a key up in a row and, if it is not there, puts it into the way that is given up; returns the way that held
+/// it, plus [`WAYS`], or 0.
+pub(super) trait Change: Fn(&mut Row, u64, usize) -> usize + Copy {}
 
-impl<F: Fn(&mut Row, u64, usize) -> u32 + Copy> Change for F {}
+impl<F: Fn(&mut Row, u64, usize) -> usize + Copy> Change for F {}
 
 /// [`Change`] for any machine.
 #[inline(always)]
-pub(super) fn change(row: &mut Row, key: u64, victim: usize) -> u32 {
-    let mask = row.0.iter().enumerate().fold(0, |mask, (way, held)| mask | u32::from(*held == key) << way);
-    let missed = u64::from(mask != 0).wrapping_sub(1);
+pub(super) fn change(row: &mut Row, key: u64, victim: usize) -> usize {
+    let ways = row.0.iter().enumerate();
+    let found = ways.fold(0, |found, (way, held)| found | select_unpredictable(*held == key, WAYS + way, 0));
+    let missed = u64::from(found != 0).wrapping_sub(1);
     for (slot, only) in row.0.iter_mut().zip(Row::only(victim)) {
         *slot ^= (*slot ^ key) & only & missed;
     }
-    mask
+    found
 }
 
 /// The rows of a structure.
@@ -130,10 +133,9 @@ impl Rows {
             return self.access_with_hole(row, key);
         }
         let held = &mut self.keys[row];
-        let mask = change(held, key, state.victim());
+        let found = change(held, key, state.victim());
         // All bits if it was not found.
-        let missed = usize::from(mask != 0).wrapping_sub(1);
-        let found = mask.trailing_zeros() as usize % WAYS;
+        let missed = usize::from(found != 0).wrapping_sub(1);
         let way = (found | (state.victim() & missed)) % WAYS;
         self.states[row] = self.steps.after(state, way);
         missed == 0

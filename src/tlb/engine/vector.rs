@@ -3,8 +3,8 @@
 
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::{
-    __m256i, _mm256_andnot_si256, _mm256_blendv_epi8, _mm256_castsi256_pd, _mm256_cmpeq_epi64, _mm256_movemask_pd,
-    _mm256_or_si256, _mm256_permute2x128_si256, _mm256_set1_epi64x, _mm256_shuffle_epi32,
+    __m256i, _mm256_and_si256, _mm256_blendv_epi8, _mm256_cmpeq_epi64, _mm256_extract_epi64, _mm256_or_si256,
+    _mm256_permute2x128_si256, _mm256_set1_epi64x, _mm256_setr_epi64x, _mm256_setzero_si256, _mm256_shuffle_epi32,
 };
 
 use multiversion::multiversion;
@@ -43,19 +43,21 @@ pub(super) fn access_all(rows: &mut Rows, part: &Part, keys: &[u64], missed: &mu
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
 #[inline]
-fn change_avx2(row: &mut Row, key: u64, victim: usize) -> u32 {
+fn change_avx2(row: &mut Row, key: u64, victim: usize) -> usize {
     let [low, high]: [__m256i; 2] = bytemuck::cast(*row.keys());
     let [put_low, put_high]: [__m256i; 2] = bytemuck::cast(*Row::only(victim));
     let key = _mm256_set1_epi64x(key.cast_signed());
-    let (in_low, in_high) = (_mm256_cmpeq_epi64(low, key), _mm256_cmpeq_epi64(high, key));
+    // Each way that holds the key as its number plus eight, then all of them in every lane.
+    let in_low = _mm256_and_si256(_mm256_cmpeq_epi64(low, key), _mm256_setr_epi64x(8, 9, 10, 11));
+    let in_high = _mm256_and_si256(_mm256_cmpeq_epi64(high, key), _mm256_setr_epi64x(12, 13, 14, 15));
     let found = _mm256_or_si256(in_low, in_high);
     let found = _mm256_or_si256(found, _mm256_permute2x128_si256::<1>(found, found));
     let found = _mm256_or_si256(found, _mm256_shuffle_epi32::<0b0100_1110>(found));
-    let low = _mm256_blendv_epi8(low, key, _mm256_andnot_si256(found, put_low));
-    let high = _mm256_blendv_epi8(high, key, _mm256_andnot_si256(found, put_high));
+    let missed = _mm256_cmpeq_epi64(found, _mm256_setzero_si256());
+    let low = _mm256_blendv_epi8(low, key, _mm256_and_si256(missed, put_low));
+    let high = _mm256_blendv_epi8(high, key, _mm256_and_si256(missed, put_high));
     *row.keys_mut() = bytemuck::cast([low, high]);
-    let bits = |equal| _mm256_movemask_pd(_mm256_castsi256_pd(equal)).cast_unsigned();
-    bits(in_low) | bits(in_high) << 4
+    _mm256_extract_epi64::<0>(found) as usize
 }
 
 #[cfg(all(test, target_arch = "x86_64"))]
@@ -68,7 +70,7 @@ mod tests {
     #[test]
     fn both_ways_to_change_a_row_agree() {
         #[multiversion(targets("x86_64+avx2"))]
-        fn best(row: &mut Row, key: u64, victim: usize) -> u32 {
+        fn best(row: &mut Row, key: u64, victim: usize) -> usize {
             match_target! {
                 "x86_64+avx2" => change_avx2(row, key, victim),
                 _ => change(row, key, victim),
