@@ -17,6 +17,7 @@ trap 'rm -f "$page" "$oracles"' EXIT
 "${run[@]}" published >"$page"
 # One core of each kind; the others have the structures of one of these, or like them. Without names: all cores.
 "${run[@]}" grid ${cores[@]+"${cores[@]}"} >>"$page"
+"${run[@]}" held-out ${cores[@]+"${cores[@]}"} >>"$page"
 scripts/tlb-oracles.py --output "$oracles" >/dev/null
 sed 's/^# /## /' "$oracles" >>"$page"
 cat "$page" >docs/tlb-validation.md

@@ -207,10 +207,10 @@ fn whole_gigabytes() {
 }
 
 fn main() {
-    // The grid takes most of the time; `published` leaves it out, `grid` prints nothing else, of some cores if they are named.
+    // `published`, `grid` or `held-out` prints one part alone, the last two of some cores if they are named.
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let (part, cores) = arguments.split_first().map_or(("", &[][..]), |(part, cores)| (part.as_str(), cores));
-    if part != "grid" {
+    if part.is_empty() || part == "published" {
         println!("# What the TLB model says where others have published something\n");
         println!("Made by `scripts/tlb-validation.sh`. The formulas and their assumptions are in [tlb.md](tlb.md).\n");
         mixed_map();
@@ -219,7 +219,10 @@ fn main() {
         whole_gigabytes();
         scattered_pages();
     }
-    if part != "published" {
+    if part.is_empty() || part == "grid" {
         grid::print(cores);
+    }
+    if part.is_empty() || part == "held-out" {
+        grid::print_held_out(cores);
     }
 }

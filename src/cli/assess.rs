@@ -239,9 +239,8 @@ fn doubt_of(answer: &Answer) -> Option<EstimateDoubt> {
     let [now, whole] = [answer.estimate.doubt(), answer.whole.doubt()];
     (now.any() || whole.any()).then_some(EstimateDoubt {
         pages_of_1g: now.pages_of_1g || whole.pages_of_1g,
-        plru4: now.plru4 || whole.plru4,
-        few_ways: now.few_ways || whole.few_ways,
-        filled: now.filled || whole.filled,
+        replacement: now.replacement || whole.replacement,
+        sets: now.sets || whole.sets,
     })
 }
 

@@ -81,14 +81,10 @@ pub fn doubt<'a>(runs: impl Iterator<Item = &'a Run>) -> Option<String> {
     let runs: Vec<Option<EstimateDoubt>> = runs.filter_map(of_run).collect();
     let doubts: Vec<EstimateDoubt> = runs.iter().copied().flatten().collect();
     type Reason = (fn(&EstimateDoubt) -> bool, &'static str);
-    let reasons: [Reason; 4] = [
-        (|doubt| doubt.pages_of_1g, "pages of 1G miss in the first level, and a few of them decide"),
-        (
-            |doubt| doubt.plru4,
-            "the second level about holds what is used, by a policy ((MRU+1)%3 PLRU4) without a formula",
-        ),
-        (|doubt| doubt.few_ways, "the second level about holds what is used, in sets of few ways"),
-        (|doubt| doubt.filled, "pages of 2M about fill the second level"),
+    let reasons: [Reason; 3] = [
+        (|doubt| doubt.pages_of_1g, "pages of 1G miss, and a few of them decide"),
+        (|doubt| doubt.replacement, "a policy between LRU and random replacement makes a difference"),
+        (|doubt| doubt.sets, "it is chance how many pages meet in a set of the second level"),
     ];
     let found = reasons.iter().filter(|(holds, _)| doubts.iter().any(holds)).map(|(_, reason)| *reason);
     let found: Vec<&str> = found.collect();
@@ -171,10 +167,10 @@ mod tests {
             lines(&result).join("\n")
         };
         assert!(!said([None, None]).contains("may be off"));
-        let few_ways = Some(EstimateDoubt { few_ways: true, ..EstimateDoubt::default() });
-        let one = said([None, few_ways]);
-        assert!(one.contains("In 1 of 2 runs the estimate may be off") && one.contains("few ways"), "{one}");
-        assert!(!one.contains("1G") && !one.contains("PLRU4"), "{one}");
+        let sets = Some(EstimateDoubt { sets: true, ..EstimateDoubt::default() });
+        let one = said([None, sets]);
+        assert!(one.contains("In 1 of 2 runs the estimate may be off") && one.contains("meet in a set"), "{one}");
+        assert!(!one.contains("1G") && !one.contains("LRU"), "{one}");
     }
 
     #[test]

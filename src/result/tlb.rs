@@ -112,8 +112,7 @@ pub struct TlbFigures {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "BesideEstimate")]
     pub beside_estimate: Option<BesideEstimate>,
-    /// With the engine `estimate`, where it is known to be off by more than 2 % and 2 misses per 1000 accesses in like
-    /// cases: why.
+    /// With the engine `estimate`, where it may be off by more than 2 % and 2 misses per 1000 accesses: why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "EstimateDoubt")]
     pub estimate_doubt: Option<EstimateDoubt>,
@@ -122,14 +121,13 @@ pub struct TlbFigures {
 /// Why an estimate may be further off than it is meant to be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct EstimateDoubt {
-    /// Pages of 1G miss in the first level: few pages decide, and structures for them are small.
+    /// Pages of 1G miss, and a few of them decide: one is for long used by a stream, or levels keep them in different
+    /// pieces.
     pub pages_of_1g: bool,
-    /// The second level replaces by (MRU+1)%3 PLRU4 and about holds what is used.
-    pub plru4: bool,
-    /// The second level has six ways or fewer and about holds what is used.
-    pub few_ways: bool,
-    /// Pages of 2M in one piece about fill the second level.
-    pub filled: bool,
+    /// The core's replacement is neither LRU nor random, and between these two misses differ much.
+    pub replacement: bool,
+    /// It is chance how many of the used pages lie in each set of the second level, and makes a difference.
+    pub sets: bool,
 }
 
 /// Both engines' misses for the same memory, without the refills after flushes, which the estimate leaves out.

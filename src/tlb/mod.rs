@@ -32,7 +32,7 @@ pub use cpu::{
     preset_text,
 };
 pub use engine::{Counts, Simulator, StructureCounts, Tally};
-pub use estimate::{Demand, Doubt, Estimate, PageGroup, RankClass, Region, Sweep, estimate, rank_classes};
+pub use estimate::{Demand, Doubt, Estimate, Gib, PageGroup, RankClass, Region, Sweep, estimate, rank_classes};
 pub use leaf_text::read_leaves;
 pub use leaves::{LeafMap, LeafMapBuilder, Overlap};
 pub use simulate::{Simulated, Window};

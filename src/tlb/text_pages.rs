@@ -139,7 +139,7 @@ pub fn text_misses(cpu: &Cpu, host: Host, used: &TextUse) -> TextMisses {
     // One fetch for each page.
     let other = |size: PageSize| {
         let accesses_per_4k = 1.0 / size.pages() as f64;
-        Sweep { kind: Kind::Fetch, size, share: other_share(size), accesses_per_4k }
+        Sweep { stream: size as usize, kind: Kind::Fetch, size, share: other_share(size), accesses_per_4k }
     };
     let pages_of = |size: PageSize| -> f64 {
         let groups = used.groups.iter().filter(|group| group.size == size);
@@ -188,7 +188,8 @@ mod tests {
         assert_eq!(walks(0.0, 50.0, PageSize::Size4K), 0.0);
         assert_eq!(misses(1650.0, vec![]), TextMisses::default());
         // What runs all the time is hardly ever lost: less than once in ten thousand times.
-        assert!(walks(1e6, 1.0, PageSize::Size2M) < 100.0);
+        let walks = walks(1e6, 1.0, PageSize::Size2M);
+        assert!(walks < 100.0, "{walks} walks per second");
     }
 
     #[test]

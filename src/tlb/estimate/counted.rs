@@ -40,12 +40,15 @@ impl Estimate {
         }
     }
 
+    /// What a rate may be off by.
+    pub(super) fn allowed(rate: f64) -> f64 {
+        (TOLERANCE * rate).max(LEAST_TOLERANCE)
+    }
+
     /// Whether its misses are further from simulated ones than the 2 %, or 0.002 per access, that estimates are meant to
     /// keep.
     pub fn is_off(&self, simulated: &Self) -> bool {
-        let off = |estimated: f64, simulated: f64| {
-            (estimated - simulated).abs() > (TOLERANCE * simulated).max(LEAST_TOLERANCE)
-        };
+        let off = |estimated: f64, simulated: f64| (estimated - simulated).abs() > Self::allowed(simulated);
         off(self.total_first_level_misses(), simulated.total_first_level_misses())
             || off(self.total_walks(), simulated.total_walks())
     }

@@ -37,6 +37,8 @@ impl Region {
 /// Memory that is read or written from one end to the other, each place once.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sweep {
+    /// Which sweeps are parts of the same one: it is at one page at a time.
+    pub stream: usize,
     /// What is done there.
     pub kind: Kind,
     /// The size of its pages.
@@ -59,6 +61,19 @@ pub struct Demand {
     pub inside_1g: Vec<PageGroup>,
     /// Pages used one after the other.
     pub sweeps: Vec<Sweep>,
+    /// The pages of 1G one by one. Empty if that is not known.
+    pub gibs: Vec<Gib>,
+}
+
+/// A page of 1G.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Gib {
+    /// Its address in GiB.
+    pub number: u64,
+    /// Which of the demand's groups it is one of.
+    pub group: usize,
+    /// Which of the groups inside pages of 1G have blocks here, and how many.
+    pub inside: Vec<(usize, f64)>,
 }
 
 /// Blocks of 2 MiB by rank, the most used first, in classes of about equal use: ranks `start..end` and their summed

@@ -1,9 +1,12 @@
 //! The two levels: what comes to each structure, how long it stays, what misses.
 
 use super::Estimate;
-use super::demand::{Demand, Sweep};
-use super::flow::{Flow, Item};
-use super::pages::{Group, Homes, Seen, accesses_per_entry, pages_per_entry};
+use super::demand::{Demand, Gib};
+use super::doubt::Bounds;
+use super::few::{Few, Page, set_of};
+use super::flow::{Flow, Item, SWEPT};
+use super::pages::{Group, Homes, Seen, SweptPages, piece};
+use super::policy::{Mixture, stay};
 use super::survival::Survival;
 use crate::tlb::access::Host;
 use crate::tlb::cpu::{Cpu, Kind, Level, Replacement, Structure};
@@ -27,9 +30,27 @@ pub(super) struct Estimator<'a> {
     homes: Homes,
     /// Of each group and kind.
     arrivals: Vec<[Arrival; 3]>,
-    /// Of each sweep: accesses that miss in the first level.
-    sweep_misses: Vec<f64>,
+    /// Of each sweep and kind: accesses that miss in the first level.
+    sweep_misses: Vec<[f64; 3]>,
     pub result: Estimate,
+    pub bounds: Bounds,
+}
+
+/// What comes to a structure of the second level, by group, and the pages of 1G one by one.
+struct SecondFlow {
+    flow: Flow,
+    own: Vec<Own>,
+    pages: Vec<Page>,
+}
+
+/// What a group sends to a structure of the second level.
+struct Own {
+    group_at: usize,
+    /// Which part of its pages belong there.
+    share: f64,
+    /// How many come, of all these pages.
+    all: f64,
+    item: Item,
 }
 
 /// How long pages stay in a structure.
@@ -38,48 +59,59 @@ struct Stays {
     own: Vec<Option<Survival>>,
     /// For a page of a sweep.
     any: Survival,
+    /// One by one, where they are few.
+    few: Option<Few>,
+    /// Where the policy is not LRU.
+    mixture: Option<Mixture>,
 }
 
 impl Stays {
-    fn new(structure: &Structure, flow: &Flow, regions: usize) -> Self {
-        let (sets, ways) = structure.sets_and_ways();
-        let mut own = vec![None; regions * 3];
+    fn new(structure: &Structure, flow: &Flow, seen: &Seen, pages: &[Page]) -> Self {
+        let sets_and_ways = structure.sets_and_ways();
+        let mut own = vec![None; seen.regions * 3];
         if structure.replacement == Replacement::Random {
-            let survival = random(flow, f64::from(structure.entries));
+            let survival = Survival::Exponential(stay(flow, f64::from(structure.entries)));
             flow.items.iter().for_each(|item| own[item.slot()] = Some(survival.clone()));
-            return Self { own, any: survival };
+            return Self { own, any: survival, few: None, mixture: None };
         }
-        let slots = flow.items.chunk_by(|one, other| one.slot() == other.slot()).map(|items| Some(items[0].slot()));
-        let mut owns: Vec<Option<usize>> = slots.collect();
-        let swept = flow.swept > 0.0;
-        if swept {
-            owns.push(None);
+        let mixture = Mixture::of(structure, flow);
+        if let Some(few) = Few::of(structure, flow, pages, seen.groups.len()) {
+            let any = Survival::least_recent(flow, &[SWEPT], sets_and_ways).swap_remove(0);
+            return Self { own, any, few: Some(few), mixture };
         }
-        let mut survivals = Survival::least_recent(flow, &owns, f64::from(sets), ways, structure.replacement);
-        let any = if swept { survivals.pop() } else { None }.unwrap_or_else(Survival::never);
-        for (slot, survival) in owns.into_iter().flatten().zip(survivals) {
-            own[slot] = Some(survival);
+        let slots = flow.items.chunk_by(|one, other| one.slot() == other.slot()).map(|items| items[0].slot());
+        let mut slots: Vec<usize> = slots.collect();
+        slots.extend(flow.is_swept().then_some(SWEPT));
+        let survivals = Survival::least_recent(flow, &slots, sets_and_ways);
+        let mut any = Survival::never();
+        for (slot, survival) in slots.into_iter().zip(survivals) {
+            if slot == SWEPT { any = survival } else { own[slot] = Some(survival) }
         }
-        Self { own, any }
+        Self { own, any, few: None, mixture }
     }
 
-    fn of(&self, group: &Group) -> Option<&Survival> {
-        self.own[group.region * 3 + group.size as usize].as_ref()
+    /// How long the pages of a group stay, all alike or one by one.
+    fn of(&self, structure: &Structure, at: usize, group: &Group) -> &[Survival] {
+        match &self.few {
+            Some(few) => few.group(at),
+            None => {
+                piece(structure, group.size).map_or(&[], |piece| self.own[group.region * 3 + piece as usize].as_slice())
+            }
+        }
     }
 }
 
-/// Random replacement: the mean stay times the misses is the number of entries.
-fn random(flow: &Flow, entries: f64) -> Survival {
-    let held = |stay: f64| {
-        let item = |item: &Item| item.pieces * item.rate * stay / (1.0 + item.rate * stay);
-        flow.items.iter().map(item).sum::<f64>() + flow.swept * stay
-    };
-    let (mut low, mut high) = (0.0, flow.settled() * 1e6);
-    for _ in 0..80 {
-        let middle = (low + high) / 2.0;
-        if held(middle) < entries { low = middle } else { high = middle }
+impl Stays {
+    /// Chance that a page hits that comes at this rate, if each stays so long.
+    fn hit(&self, survivals: &[Survival], rate: f64, (hazard, dead): (f64, f64)) -> f64 {
+        let lost = self.mixture.map_or(0.0, |mixture| mixture.lost(rate));
+        (mean(survivals, |survival| survival.hit_chance(hazard, dead)) - lost).clamp(0.0, 1.0)
     }
-    Survival::Exponential(high)
+}
+
+/// The mean of a figure of several.
+fn mean(survivals: &[Survival], figure: impl Fn(&Survival) -> f64) -> f64 {
+    survivals.iter().map(figure).sum::<f64>() / survivals.len() as f64
 }
 
 impl<'a> Estimator<'a> {
@@ -90,20 +122,25 @@ impl<'a> Estimator<'a> {
         for (group, kind) in groups.flat_map(|group| Kind::ALL.map(|kind| (group, kind.index()))) {
             result.accesses[kind][group.size as usize] += group.rates[kind] * group.pages;
         }
-        for sweep in &seen.sweeps {
-            result.accesses[sweep.kind.index()][sweep.size as usize] += sweep.share;
+        for (sweep, kind) in seen.sweeps.iter().flat_map(|sweep| Kind::ALL.map(|kind| (sweep, kind.index()))) {
+            result.accesses[kind][sweep.size as usize] += sweep.shares[kind];
         }
-        Self { cpu, demand, seen, homes, arrivals: Vec::new(), sweep_misses: Vec::new(), result }
+        Self {
+            cpu,
+            demand,
+            seen,
+            homes,
+            arrivals: Vec::new(),
+            sweep_misses: Vec::new(),
+            result,
+            bounds: Bounds::default(),
+        }
     }
 
     /// A flow of nothing, with the places for a structure's pieces.
     fn empty_flow(&self, structure: &Structure) -> Flow {
         let mut flow = Flow::new(self.demand);
-        for size in PageSize::ALL {
-            if let Some(entry) = pages_per_entry(structure, size) {
-                flow.scale_slots(size as usize, 1.0 / entry);
-            }
-        }
+        flow.coalesce(f64::from(structure.coalesced_4k_pages));
         flow
     }
 
@@ -112,72 +149,148 @@ impl<'a> Estimator<'a> {
     }
 
     /// What comes to a structure of the first level.
-    fn first_flow(&self, at: usize, structure: &Structure) -> Flow {
+    fn first_flow(&self, at: usize, structure: &Structure) -> (Flow, Vec<Page>) {
         let mut flow = self.empty_flow(structure);
+        let mut items = Vec::new();
         let share = |kind: Kind, size| self.homes.share(at, Level::First, kind, size);
-        for group in &self.seen.groups {
+        for (group_at, group) in self.seen.groups.iter().enumerate() {
             let Some(entry) = self.per_entry(structure, group) else { continue };
             let shares = Kind::ALL.map(|kind| share(kind, group.size));
             let rate: f64 = (0..3).filter(|kind| shares[*kind] > 0.0).map(|kind| group.rates[kind]).sum();
             let part = shares.iter().copied().fold(0.0, f64::max);
-            flow.add(group.region, group.size, (group.pages * part / entry, rate * entry), 0.0, part < 1.0);
+            let class = piece(structure, group.size).unwrap_or(group.size) as usize;
+            flow.add(Item::new(group, class, (group.pages * part / entry, rate * entry), 0.0), part < 1.0);
+            items.push((group_at, Arrival { rate, dead: 0.0 }));
         }
         for sweep in &self.seen.sweeps {
-            if let Some(entry) = pages_per_entry(structure, sweep.size) {
-                flow.swept += sweep.share * share(sweep.kind, sweep.size) / accesses_per_entry(sweep, entry);
-            }
+            let Some(accesses) = sweep.accesses_per_entry(structure) else { continue };
+            let part = structure.serves.iter().map(|kind| share(*kind, sweep.size)).fold(0.0, f64::max);
+            let served = sweep.served(structure);
+            // A page of 1G that a sweep is at has other uses too, if there are such pages; it stays there for long.
+            let shared = sweep.size == PageSize::Size1G && flow.has_gibs();
+            flow.swept += if shared { 0.0 } else { served * part / accesses };
+            // One page after the other: the first of them is there already.
+            flow.add_current(sweep.chance * part * (1.0 - 1.0 / accesses), served / sweep.chance, shared);
         }
-        flow
+        let pages = self.pages(structure, &items);
+        (flow, pages)
+    }
+
+    /// The pages of 1G that come to a structure, if it holds nothing else and where they lie is known.
+    fn pages(&self, structure: &Structure, items: &[(usize, Arrival)]) -> Vec<Page> {
+        let sets = u64::from(structure.sets_and_ways().0);
+        let whole = |at: usize| self.seen.groups[at].size == PageSize::Size1G && !self.seen.groups[at].inside;
+        if self.seen.gibs.is_empty() || !items.iter().all(|(at, _)| whole(*at)) {
+            return Vec::new();
+        }
+        let mut arrivals = vec![None; self.seen.groups.len()];
+        items.iter().for_each(|(at, arrival)| arrivals[*at] = Some(*arrival));
+        let page = |gib: &Gib| {
+            let Arrival { rate, dead } = arrivals[gib.group]?;
+            (rate > NEGLIGIBLE_RATE).then(|| Page {
+                set: set_of(&structure.index, sets, gib.number),
+                group: gib.group,
+                rate,
+                dead,
+            })
+        };
+        self.seen.gibs.iter().filter_map(page).collect()
     }
 
     /// Counts the first level's misses and finds what comes to the second.
     pub fn first_level(&mut self) {
         let structures = &self.cpu.doc().structures;
         let stays = |(at, structure): (usize, &Structure)| {
-            (structure.level == Level::First)
-                .then(|| Stays::new(structure, &self.first_flow(at, structure), self.seen.regions))
+            (structure.level == Level::First).then(|| {
+                let (flow, pages) = self.first_flow(at, structure);
+                Stays::new(structure, &flow, &self.seen, &pages)
+            })
         };
         let stays: Vec<Option<Stays>> = structures.iter().enumerate().map(stays).collect();
-        // How much of its pages of 1G each structure misses, for groups that it does not take as they are.
-        let mut ratios = vec![[(0.0, 0.0); 3]; structures.len()];
-        for group in self.seen.groups.iter().filter(|group| group.size == PageSize::Size1G) {
-            for kind in Kind::ALL {
-                for (at, _) in self.homes.get(Level::First, kind, group.size) {
-                    if let Some((misses, _)) = self.first_misses(*at, stays[*at].as_ref(), group, kind) {
-                        let (missed, all) = &mut ratios[*at][kind.index()];
-                        *missed += misses * group.pages;
-                        *all += group.rates[kind.index()] * group.pages;
-                    }
-                }
-            }
-        }
-        let arrivals = |group: &Group| Kind::ALL.map(|kind| self.arrival(group, kind, &stays, &ratios));
-        let arrivals: Vec<[Arrival; 3]> = self.seen.groups.iter().map(arrivals).collect();
+        let ratios = self.ratios(&stays);
+        self.bounds.first_random = self.first_random(&stays);
+        let arrivals = |(at, group)| Kind::ALL.map(|kind| self.arrival((at, group), kind, &stays, &ratios));
+        let arrivals: Vec<[Arrival; 3]> = self.seen.groups.iter().enumerate().map(arrivals).collect();
         for (group, arrivals) in self.seen.groups.iter().zip(&arrivals).filter(|(group, _)| !group.inside) {
             for (kind, arrival) in arrivals.iter().enumerate() {
                 self.result.first_misses[kind][group.size as usize] += arrival.rate * group.pages;
             }
         }
         self.arrivals = arrivals;
-        let sweep_misses: Vec<f64> = self.seen.sweeps.iter().map(|sweep| self.sweep_misses(sweep, &stays)).collect();
+        let sweep_misses = |sweep| Kind::ALL.map(|kind| self.sweep_misses(sweep, kind, &stays));
+        let sweep_misses: Vec<[f64; 3]> = self.seen.sweeps.iter().map(sweep_misses).collect();
         for (sweep, misses) in self.seen.sweeps.iter().zip(&sweep_misses) {
-            self.result.first_misses[sweep.kind.index()][sweep.size as usize] += misses;
+            for kind in Kind::ALL {
+                self.result.first_misses[kind.index()][sweep.size as usize] += misses[kind.index()];
+            }
         }
         self.sweep_misses = sweep_misses;
     }
 
+    /// How much each structure misses of groups that it does not take as they are, by structure, kind and group: of a
+    /// page of 1G that it keeps in pieces, what it misses of the blocks inside; of such blocks, if it keeps whole pages,
+    /// what it misses of the pages.
+    fn ratios(&self, stays: &[Option<Stays>]) -> Vec<[Vec<f64>; 3]> {
+        let groups = &self.seen.groups;
+        let of_structure = |at: usize| {
+            Kind::ALL.map(|kind| {
+                if self.seen.gibs.is_empty() || self.homes.share(at, Level::First, kind, PageSize::Size1G) == 0.0 {
+                    return Vec::new();
+                }
+                let ratio = |(group_at, group): (usize, &Group)| {
+                    let rate = group.rates[kind.index()];
+                    if group.size != PageSize::Size1G || rate == 0.0 {
+                        return 0.0;
+                    }
+                    let misses = self.first_misses(at, stays[at].as_ref(), (group_at, group), kind);
+                    misses.map_or(0.0, |(misses, _)| misses / rate)
+                };
+                let taken: Vec<f64> = groups.iter().enumerate().map(ratio).collect();
+                let (mut missed, mut all) = (vec![0.0; groups.len()], vec![0.0; groups.len()]);
+                for gib in &self.seen.gibs {
+                    for (inside, blocks) in &gib.inside {
+                        let rate = blocks * groups[*inside].rates[kind.index()];
+                        for (one, other) in [(gib.group, *inside), (*inside, gib.group)] {
+                            missed[one] += rate * taken[other];
+                            all[one] += rate;
+                        }
+                    }
+                }
+                missed.iter().zip(&all).map(|(missed, all)| if *all > 0.0 { missed / all } else { 1.0 }).collect()
+            })
+        };
+        (0..stays.len()).map(of_structure).collect()
+    }
+
     /// Misses of one page in a structure, and how long it stays there; `None` if the structure takes other groups.
-    fn first_misses(&self, at: usize, stays: Option<&Stays>, group: &Group, kind: Kind) -> Option<(f64, f64)> {
+    fn first_misses(
+        &self,
+        at: usize,
+        stays: Option<&Stays>,
+        (group_at, group): (usize, &Group),
+        kind: Kind,
+    ) -> Option<(f64, f64)> {
         let structure = &self.cpu.doc().structures[at];
         let entry = self.per_entry(structure, group)?;
         let rate = group.rates[kind.index()];
-        let Some(survival) = stays.and_then(|stays| stays.of(group)) else { return Some((rate, 0.0)) };
+        let Some(stays) = stays else { return Some((rate, 0.0)) };
+        let survivals = stays.of(structure, group_at, group);
+        if survivals.is_empty() {
+            return Some((rate, 0.0));
+        }
         // All kinds that the structure serves keep its entry in use.
         let used: f64 = structure.serves.iter().map(|kind| group.rates[kind.index()]).sum();
-        Some((rate * (1.0 - survival.hit_chance(used * entry, 0.0)), survival.mean()))
+        let hit = stays.hit(survivals, used * entry, (used * entry, 0.0));
+        Some((rate * (1.0 - hit), mean(survivals, Survival::mean)))
     }
 
-    fn arrival(&self, group: &Group, kind: Kind, stays: &[Option<Stays>], ratios: &[[(f64, f64); 3]]) -> Arrival {
+    fn arrival(
+        &self,
+        (group_at, group): (usize, &Group),
+        kind: Kind,
+        stays: &[Option<Stays>],
+        ratios: &[[Vec<f64>; 3]],
+    ) -> Arrival {
         let rate = group.rates[kind.index()];
         let homes = self.homes.get(Level::First, kind, group.size);
         if rate <= NEGLIGIBLE_RATE || homes.is_empty() {
@@ -185,9 +298,10 @@ impl<'a> Estimator<'a> {
         }
         let mut arrival = Arrival::default();
         for (at, share) in homes {
-            let (misses, dead) = self.first_misses(*at, stays[*at].as_ref(), group, kind).unwrap_or_else(|| {
-                let (missed, all) = ratios[*at][kind.index()];
-                (if all > 0.0 { rate * missed / all } else { rate }, 0.0)
+            let own = self.first_misses(*at, stays[*at].as_ref(), (group_at, group), kind);
+            let (misses, dead) = own.unwrap_or_else(|| {
+                let ratio = ratios[*at][kind.index()].get(group_at).copied();
+                (rate * ratio.unwrap_or(1.0), 0.0)
             });
             arrival.rate += share * misses;
             arrival.dead += share * dead;
@@ -195,16 +309,34 @@ impl<'a> Estimator<'a> {
         arrival
     }
 
-    fn sweep_misses(&self, sweep: &Sweep, stays: &[Option<Stays>]) -> f64 {
-        let homes = self.homes.get(Level::First, sweep.kind, sweep.size);
-        if homes.is_empty() {
-            return sweep.share;
+    /// How many more first-level misses there were if what is taken for nearly LRU were random replacement.
+    fn first_random(&self, stays: &[Option<Stays>]) -> f64 {
+        let mut more = 0.0;
+        for group in self.seen.groups.iter().filter(|group| !group.inside) {
+            for kind in Kind::ALL {
+                for (at, share) in self.homes.get(Level::First, kind, group.size) {
+                    let Some(mixture) = stays[*at].as_ref().and_then(|stays| stays.mixture) else { continue };
+                    let serves = &self.cpu.doc().structures[*at].serves;
+                    let used: f64 = serves.iter().map(|kind| group.rates[kind.index()]).sum();
+                    more += mixture.gap(used) * share * group.rates[kind.index()] * group.pages;
+                }
+            }
+        }
+        more
+    }
+
+    fn sweep_misses(&self, sweep: &SweptPages, kind: Kind, stays: &[Option<Stays>]) -> f64 {
+        let homes = self.homes.get(Level::First, kind, sweep.size);
+        let all = sweep.shares[kind.index()];
+        if homes.is_empty() || all == 0.0 {
+            return all;
         }
         let of_home = |(at, share): &(usize, f64)| {
-            let entry = pages_per_entry(&self.cpu.doc().structures[*at], sweep.size);
-            let new = entry.map_or(1.0, |entry| 1.0 / accesses_per_entry(sweep, entry));
-            let lost = stays[*at].as_ref().map_or(1.0, |stays| 1.0 - stays.any.hit_chance(sweep.share, 0.0));
-            share * sweep.share * (new + (1.0 - new) * lost)
+            let structure = &self.cpu.doc().structures[*at];
+            let new = sweep.accesses_per_entry(structure).map_or(1.0, |accesses| 1.0 / accesses);
+            let rate = sweep.served(structure) / sweep.chance;
+            let lost = stays[*at].as_ref().map_or(1.0, |stays| 1.0 - stays.any.hit_chance(rate, 0.0));
+            share * all * (new + (1.0 - new) * lost)
         };
         homes.iter().map(of_home).sum()
     }
@@ -223,39 +355,77 @@ impl<'a> Estimator<'a> {
         structure.serves.iter().map(share).fold(0.0, f64::max)
     }
 
-    /// Counts the walks of the pages that belong to a structure of the second level.
-    pub fn second_level(&mut self, at: usize, structure: &Structure) {
+    /// What comes to a structure of the second level.
+    fn second_flow(&self, at: usize, structure: &Structure) -> SecondFlow {
         let mut flow = self.empty_flow(structure);
-        let mut own = Vec::new();
-        for (group, arrivals) in self.seen.groups.iter().zip(&self.arrivals) {
+        let (mut own, mut items) = (Vec::new(), Vec::new());
+        for (group_at, (group, arrivals)) in self.seen.groups.iter().zip(&self.arrivals).enumerate() {
             let Some(entry) = self.per_entry(structure, group) else { continue };
             let Arrival { rate, dead } = Self::joined(structure, arrivals);
             let share = self.second_share(at, structure, group.size);
             if rate <= NEGLIGIBLE_RATE {
                 continue;
             }
+            let all = rate * share * group.pages;
             let rate = rate * entry;
             let dead = dead.min(1.0 / rate);
-            flow.add(group.region, group.size, (group.pages * share / entry, rate), dead, share < 1.0);
-            own.push((group, arrivals, share, Item::new(group.region, group.size, (1.0, rate), dead)));
+            let class = piece(structure, group.size).unwrap_or(group.size) as usize;
+            let item = Item::new(group, class, (group.pages * share / entry, rate), dead);
+            flow.add(item, share < 1.0);
+            items.push((group_at, Arrival { rate, dead }));
+            own.push(Own { group_at, share, all, item });
         }
-        for sweep in self.seen.sweeps.iter().filter(|sweep| structure.serves.contains(&sweep.kind)) {
-            if let Some(entry) = pages_per_entry(structure, sweep.size) {
-                let share = self.second_share(at, structure, sweep.size);
-                let new = sweep.share * share / accesses_per_entry(sweep, entry);
-                flow.swept += new;
-                // The page that a sweep is at is used so often that the second level hardly ever loses it.
-                self.result.walks[sweep.kind.index()][sweep.size as usize] += new;
+        for sweep in &self.seen.sweeps {
+            if let Some(accesses) = sweep.accesses_per_entry(structure) {
+                let shared = sweep.size == PageSize::Size1G && flow.has_gibs();
+                let new = self.second_share(at, structure, sweep.size) / accesses;
+                flow.swept += if shared { 0.0 } else { new * sweep.served(structure) };
             }
         }
-        let stays = Stays::new(structure, &flow, self.seen.regions);
-        for (group, arrivals, share, item) in own {
-            let Some(survival) = stays.of(group) else { continue };
-            let missed = 1.0 - survival.hit_chance(item.hazard().min(1e300), item.dead);
+        let pages = self.pages(structure, &items);
+        SecondFlow { flow, own, pages }
+    }
+
+    /// Which part of each group's arrivals misses.
+    fn missed(&self, structure: &Structure, stays: &Stays, own: &[Own]) -> Vec<f64> {
+        let missed = |Own { group_at, item, .. }: &Own| {
+            let survivals = stays.of(structure, *group_at, &self.seen.groups[*group_at]);
+            let hit = || stays.hit(survivals, item.rate, (item.hazard().min(1e300), item.dead));
+            if survivals.is_empty() { 0.0 } else { 1.0 - hit() }
+        };
+        own.iter().map(missed).collect()
+    }
+
+    /// Counts the walks of the pages that belong to a structure of the second level.
+    pub fn second_level(&mut self, at: usize, structure: &Structure) {
+        let SecondFlow { mut flow, own, pages } = self.second_flow(at, structure);
+        let stays = Stays::new(structure, &flow, &self.seen, &pages);
+        let missed = self.missed(structure, &stays, &own);
+        for (Own { group_at, share, .. }, missed) in own.iter().zip(&missed) {
+            let group = &self.seen.groups[*group_at];
             for kind in &structure.serves {
-                let walks = arrivals[kind.index()].rate * missed * share * group.pages;
+                let walks = self.arrivals[*group_at][kind.index()].rate * missed * share * group.pages;
                 self.result.walks[kind.index()][group.size as usize] += walks;
             }
+        }
+        for sweep in &self.seen.sweeps {
+            let Some(accesses) = sweep.accesses_per_entry(structure) else { continue };
+            // The page that a sweep is at is used so often that the second level hardly ever loses it.
+            let new = self.second_share(at, structure, sweep.size) / accesses;
+            for kind in &structure.serves {
+                self.result.walks[kind.index()][sweep.size as usize] += new * sweep.shares[kind.index()];
+            }
+        }
+        if let Some(mixture) = stays.mixture {
+            self.bounds.second_random += own.iter().map(|own| own.all * mixture.gap(own.item.rate)).sum::<f64>();
+        }
+        let (sets, _) = structure.sets_and_ways();
+        if sets > 1 && stays.few.is_none() && flow.is_by_chance(f64::from(structure.entries)) {
+            flow.spread();
+            let evenly = self.missed(structure, &Stays::new(structure, &flow, &self.seen, &[]), &own);
+            let more =
+                own.iter().zip(missed.iter().zip(evenly)).map(|(own, (missed, evenly))| own.all * (missed - evenly));
+            self.bounds.add_draw(f64::from(sets), more.sum());
         }
     }
 
@@ -270,8 +440,8 @@ impl<'a> Estimator<'a> {
                 }
             }
             for (sweep, misses) in self.seen.sweeps.iter().zip(&self.sweep_misses) {
-                if sweep.kind == kind && !held(kind, sweep.size) {
-                    self.result.walks[kind.index()][sweep.size as usize] += misses;
+                if !held(kind, sweep.size) {
+                    self.result.walks[kind.index()][sweep.size as usize] += misses[kind.index()];
                 }
             }
         }

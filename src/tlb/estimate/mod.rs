@@ -1,21 +1,24 @@
 //! The estimate: miss rates out of page sizes and popularity, without a single access.
 //!
 //! Each structure keeps a page for a characteristic time (Che, Tung and Wang, 2002): until as many others of its set
-//! were used as the set has ways. Here that time is not one number but a chance by time, because sets are small; pages
-//! of one region are spread over sets evenly, as contiguous memory is. The second level sees what misses in the first:
-//! a page comes there again no sooner than the first level has lost it (compare Martina, Garetto and Leonardi, 2014).
-//! Tree-PLRU and (MRU+1)%3 PLRU4 are taken for LRU with a part of a way less, levels that are linked otherwise than
-//! Intel's for independent ones.
+//! were used as the set has ways. Here that time is not one number but a chance by time, because sets are small; memory
+//! is spread over sets evenly, and what is used lies anywhere in it. Pages of 1G are few and looked at one by one. The
+//! second level sees what misses in the first: a page comes there again no sooner than the first level
+//! has lost it (compare Martina, Garetto and Leonardi, 2014). Tree-PLRU and (MRU+1)%3 PLRU4 are taken for mixtures of
+//! LRU and random replacement, levels that are linked otherwise than Intel's for independent ones.
 
 mod counted;
+mod decay;
 mod demand;
 mod doubt;
+mod few;
 mod flow;
 mod levels;
 mod pages;
+mod policy;
 mod survival;
 
-pub use demand::{Demand, PageGroup, RankClass, Region, Sweep, rank_classes};
+pub use demand::{Demand, Gib, PageGroup, RankClass, Region, Sweep, rank_classes};
 
 pub use doubt::Doubt;
 
@@ -78,6 +81,6 @@ pub fn estimate(cpu: &Cpu, host: Host, demand: &Demand) -> Estimate {
         }
     }
     estimator.without_second_level();
-    let doubt = Doubt::of(cpu, demand, &estimator.result);
+    let doubt = Doubt::of(cpu, demand, &estimator.result, &estimator.bounds);
     Estimate { doubt, ..estimator.result }
 }

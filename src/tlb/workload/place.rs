@@ -6,7 +6,7 @@ use super::contract::{Home, MemoryClass, Pattern, WorkloadDoc};
 use crate::rng::{Component, Stream};
 use crate::tlb::access::Access;
 use crate::tlb::cpu::Kind;
-use crate::tlb::estimate::{Demand, PageGroup, RankClass, Region, Sweep, rank_classes};
+use crate::tlb::estimate::{Demand, Gib, PageGroup, RankClass, Region, Sweep, rank_classes};
 use crate::units::PageSize;
 
 /// Bytes of a block.
@@ -30,8 +30,6 @@ pub(super) struct PlacedClass {
     use_: Use,
     /// The blocks by rank, or by address for a stream.
     blocks: Vec<u64>,
-    /// Whether the blocks are one range without a gap.
-    contiguous: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -74,14 +72,13 @@ impl Placement {
     /// The demand if each block is mapped with this size; blocks of a page of 1G all say so.
     pub fn demand(&self, size_of: impl Fn(u64) -> PageSize) -> Demand {
         let mut demand = Demand::default();
-        let mut gib: Vec<(u64, [f64; 3])> = Vec::new();
-        for class in &self.classes {
-            let region = demand.regions.len();
-            demand.regions.push(class.region());
+        let mut gib: Vec<InGib> = Vec::new();
+        let region = 0;
+        for (stream, class) in self.classes.iter().enumerate() {
             let rates = |share: f64| [share * (1.0 - class.stores), share * class.stores, 0.0];
             match &class.use_ {
                 Use::Streaming(accesses_per_4k) => {
-                    class.sweeps(*accesses_per_4k, &size_of, &mut demand.sweeps);
+                    class.sweeps(stream, *accesses_per_4k, &size_of, &mut demand.sweeps);
                 }
                 Use::Ranked(ranks) => {
                     for rank in ranks {
@@ -91,7 +88,8 @@ impl Placement {
                             let size = size_of(block);
                             counts[size as usize] += 1.0;
                             if size == PageSize::Size1G {
-                                gib.push((block / BLOCKS_PER_1G, rates(each)));
+                                let (number, group) = (block / BLOCKS_PER_1G, demand.inside_1g.len());
+                                gib.push(InGib { number, group, rates: rates(each) });
                             }
                         }
                         let mut group = |groups: fn(&mut Demand) -> &mut Vec<PageGroup>, size, pages, rate| {
@@ -106,8 +104,18 @@ impl Placement {
                 }
             }
         }
+        demand.regions.push(self.region(&demand.groups));
         push_gib(&mut demand, gib);
         demand
+    }
+
+    /// All that lies between the first and the last of the blocks; pages of 4K fill the blocks that have some.
+    fn region(&self, groups: &[PageGroup]) -> Region {
+        let blocks = || self.classes.iter().flat_map(|class| &class.blocks);
+        let range = blocks().min().zip(blocks().max());
+        let span = range.map_or(1, |(first, last)| last - first + 1) as f64;
+        let small = groups.iter().filter(|group| group.size == PageSize::Size4K).map(|group| group.pages).sum();
+        Region { slots: [small, span, (span / BLOCKS_PER_1G as f64).max(1.0)] }
     }
 
     /// Accesses as an endless list; `run` tells one list from another.
@@ -152,35 +160,41 @@ pub(super) fn share_of(class: &MemoryClass, workload: &WorkloadDoc, available: u
     (u128::from(wanted(class)) * u128::from(available) / u128::from(total)) as u64
 }
 
+/// A block inside a page of 1G: which page, which group of such blocks, and how often it is used.
+#[derive(Clone, Copy)]
+struct InGib {
+    number: u64,
+    group: usize,
+    rates: [f64; 3],
+}
+
 /// Pages of 1G, each with all that is used in it by any class.
-fn push_gib(demand: &mut Demand, mut gib: Vec<(u64, [f64; 3])>) {
+fn push_gib(demand: &mut Demand, mut blocks: Vec<InGib>) {
     // Sums in the order of addresses, so that they come out the same for any order of the classes' ranks.
-    gib.sort_by(|one, other| one.0.cmp(&other.0).then(one.1[0].total_cmp(&other.1[0])));
+    blocks.sort_by_key(|block| (block.number, block.group));
     let region = demand.regions.len();
-    let mut pages: Vec<(u64, [f64; 3])> = Vec::new();
-    for (at, rates) in gib {
-        match pages.last_mut().filter(|(last, _)| *last == at) {
-            Some((_, sum)) => (0..3).for_each(|kind| sum[kind] += rates[kind]),
-            None => pages.push((at, rates)),
-        }
+    let (Some(first), Some(last)) = (blocks.first(), blocks.last()) else { return };
+    demand.regions.push(Region::contiguous(((last.number - first.number + 1) * BLOCKS_PER_1G) as f64));
+    let mut pages: Vec<([f64; 3], Gib)> = Vec::new();
+    for of_page in blocks.chunk_by(|one, other| one.number == other.number) {
+        let mut sum = [0.0; 3];
+        of_page.iter().for_each(|block| (0..3).for_each(|kind| sum[kind] += block.rates[kind]));
+        let alike = of_page.chunk_by(|one, other| one.group == other.group);
+        let inside = alike.map(|blocks| (blocks[0].group, blocks.len() as f64)).collect();
+        pages.push((sum, Gib { number: of_page[0].number, group: 0, inside }));
     }
-    if let (Some((first, _)), Some((last, _))) = (pages.first(), pages.last()) {
-        demand.regions.push(Region::contiguous(((last - first + 1) * BLOCKS_PER_1G) as f64));
-        // Most pages of a large host are used through one block of a class each: those that are used alike are a group.
-        let order = |one: &[f64; 3], other: &[f64; 3]| {
-            let kinds = one.iter().zip(other);
-            kinds.map(|(one, other)| one.total_cmp(other)).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
-        };
-        let mut rates: Vec<[f64; 3]> = pages.into_iter().map(|(_, rates)| rates).collect();
-        rates.sort_by(order);
-        let group = |alike: &[[f64; 3]]| PageGroup {
-            region,
-            size: PageSize::Size1G,
-            pages: alike.len() as f64,
-            rates: alike[0],
-        };
-        demand.groups.extend(rates.chunk_by(|one, other| one == other).map(group));
+    // Most pages of a large host are used through one block of a class each: those that are used alike are a group.
+    let order = |one: &[f64; 3], other: &[f64; 3]| {
+        let kinds = one.iter().zip(other);
+        kinds.map(|(one, other)| one.total_cmp(other)).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+    };
+    pages.sort_by(|one, other| order(&one.0, &other.0).then(one.1.number.cmp(&other.1.number)));
+    for alike in pages.chunk_by_mut(|one, other| one.0 == other.0) {
+        let group = PageGroup { region, size: PageSize::Size1G, pages: alike.len() as f64, rates: alike[0].0 };
+        alike.iter_mut().for_each(|(_, page)| page.group = demand.groups.len());
+        demand.groups.push(group);
     }
+    demand.gibs = pages.into_iter().map(|(_, page)| page).collect();
 }
 
 impl PlacedClass {
@@ -193,26 +207,18 @@ impl PlacedClass {
                 Use::Streaming(f64::from(accesses_per_4k))
             }
         };
-        let range = blocks.iter().min().zip(blocks.iter().max());
-        let contiguous = range.is_some_and(|(first, last)| last - first + 1 == blocks.len() as u64);
-        Self { share: class.share_percent / 100.0, stores: class.store_percent / 100.0, use_, blocks, contiguous }
-    }
-
-    fn region(&self) -> Region {
-        let blocks = self.blocks.len() as f64;
-        // Scattered blocks still hold 512 small pages in a row each.
-        let scattered = Region { slots: [blocks * 512.0, f64::INFINITY, f64::INFINITY] };
-        if self.contiguous { Region::contiguous(blocks) } else { scattered }
+        Self { share: class.share_percent / 100.0, stores: class.store_percent / 100.0, use_, blocks }
     }
 
     /// A stream as one sweep over the pages of each size.
-    fn sweeps(&self, accesses_per_4k: f64, size_of: &impl Fn(u64) -> PageSize, sweeps: &mut Vec<Sweep>) {
+    fn sweeps(&self, stream: usize, accesses_per_4k: f64, size_of: &impl Fn(u64) -> PageSize, sweeps: &mut Vec<Sweep>) {
         for size in PageSize::ALL {
             let blocks = self.blocks.iter().filter(|block| size_of(**block) == size).count();
             let share = self.share * blocks as f64 / self.blocks.len() as f64;
             for (kind, part) in [(Kind::Load, 1.0 - self.stores), (Kind::Store, self.stores)] {
                 if share * part > 0.0 {
-                    sweeps.push(Sweep { kind, size, share: share * part, accesses_per_4k: accesses_per_4k * part });
+                    let accesses_per_4k = accesses_per_4k * part;
+                    sweeps.push(Sweep { stream, kind, size, share: share * part, accesses_per_4k });
                 }
             }
         }

@@ -251,31 +251,33 @@ fn whole_gigabytes_are_not_always_best() {
 #[test]
 fn no_estimate_is_off_without_saying_so() {
     const COUNT: usize = 400_000;
+    let scattered = |block: &u64| block.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 61 == 0;
+    let home = |block: u64| if scattered(&block) { Home::Unmovable } else { Home::Movable };
+    let blocks: Vec<(u64, Home)> = (0..64u64 << 9).map(|block| (block, home(block))).collect();
     let (mut said, mut needless) = (0, 0);
-    for (name, gib, skew, large, split) in [
-        ("skymont", 64, 1.2, PageSize::Size1G, 0.0),
-        ("haswell-ep", 64, 1.2, PageSize::Size1G, 0.0),
-        ("skymont", 8, 0.6, PageSize::Size2M, 1.0),
-        ("zen1", 4, 0.3, PageSize::Size1G, 0.3),
-        ("skylake-sp", 4, 0.3, PageSize::Size2M, 0.0),
-        ("icelake-sp", 64, 0.9, PageSize::Size2M, 10.0),
-        ("zen4", 64, 0.9, PageSize::Size2M, 0.0),
-        ("zen2", 64, 0.9, PageSize::Size1G, 0.0),
+    for (name, workload, large, split) in [
+        ("haswell-ep", "kernel-build", PageSize::Size1G, 0.0),
+        ("skymont", "kernel-build", PageSize::Size1G, 0.0),
+        ("skylake-sp", "page-cache-server", PageSize::Size1G, 0.0),
+        ("neoverse-n1", "kernel-build", PageSize::Size2M, 0.0),
+        ("icelake-sp", "web-server", PageSize::Size2M, 10.0),
+        ("zen4", "memcached", PageSize::Size2M, 0.0),
+        ("gracemont", "page-cache-server", PageSize::Size2M, 1.0),
+        ("neoverse-n1", "page-cache-server", PageSize::Size1G, 0.0),
     ] {
-        let (cpu, workload) = (Cpu::named(name).unwrap(), one_class(gib, &json!({"zipf": skew})));
-        let host = TestHost::new(gib, split, large, 0);
-        let placement = Placement::new(workload.doc(), &host.blocks(), 3);
+        let cpu = Cpu::named(name).unwrap();
+        let host = TestHost::new(64, split, large, 0);
+        let placement = Placement::new(Workload::named(workload).unwrap().doc(), &blocks, 3);
         let estimated = estimate(&cpu, Host::Native, &host.demand(&placement));
         let (first, walks) = host.simulate(&cpu, &placement, COUNT);
         let within =
             near(estimated.total_first_level_misses(), first, COUNT) && near(estimated.total_walks(), walks, COUNT);
-        let case =
-            format!("{name}, {gib} GiB Zipf {skew}, {large} with {split} % split: {estimated:?}, {walks} simulated");
+        let case = format!("{name}, {workload}, {large} with {split} % split: {estimated:?}, {walks} simulated");
         assert!(within || estimated.doubt().any(), "{case}");
         said += usize::from(!within);
         needless += usize::from(within && estimated.doubt().any());
     }
-    assert!(said >= 3 && needless <= 2, "{said} off, {needless} said to be that are not");
+    assert!(said >= 2 && needless <= 2, "{said} off, {needless} said to be that are not");
 }
 
 /// Blocks of all accesses, and what pages they have on a host.
