@@ -38,7 +38,7 @@ impl Mixture {
 
     /// How much less often than under LRU a page hits that comes at this rate.
     pub fn lost(self, rate: f64) -> f64 {
-        self.random * self.gap(rate)
+        if self.random > 0.0 { self.random * self.gap(rate) } else { 0.0 }
     }
 
     /// How much less often it hits under random replacement.
