@@ -176,15 +176,18 @@ fn every_preset_agrees_with_lists_beyond_its_reach() {
 #[test]
 fn pages_that_stand_in_one_of_several_structures_agree_with_lists() {
     let events = skewed_events();
-    for banks in 1..=4u32 {
-        let bank = |at: u32| {
+    let banks = |level: u32, (count, ways): (u32, u32)| {
+        (0..count).map(move |at| {
             let pages = if at == 0 { json!(["4K", "2M", "1G"]) } else { json!(["4K", "1G"]) };
-            let coalesced = 1 << (at % 2 * 2);
-            json!({"name": format!("bank {at}"), "level": 2, "entries": 32 << at, "ways": 4, "pages": pages,
-                   "coalesced_4k_pages": coalesced})
-        };
-        let first = json!({"name": "first", "level": 1, "entries": 8, "ways": "full", "pages": ["4K", "2M", "1G"]});
-        let structures: Vec<Value> = [first].into_iter().chain((0..banks).map(bank)).collect();
+            json!({"name": format!("{level}, bank {at}"), "level": level, "entries": (8 * level * ways) << at,
+                   "ways": ways, "pages": pages, "coalesced_4k_pages": 1 << (at % 2 * 2)})
+        })
+    };
+    // Four ways are rows of one table, twelve are not; more than two banks are not looked up without lists.
+    for (first, second) in
+        [((1, 4), (1, 4)), ((1, 12), (2, 4)), ((1, 4), (3, 4)), ((2, 4), (2, 4)), ((2, 4), (2, 12)), ((2, 12), (4, 4))]
+    {
+        let structures: Vec<Value> = banks(1, first).chain(banks(2, second)).collect();
         let cpu = Cpu::from_value(&json!({"name": "banks", "structures": structures})).unwrap();
         agree(&cpu, Host::Native, &events);
     }
