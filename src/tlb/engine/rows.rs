@@ -23,22 +23,13 @@ pub(super) struct Rows {
     used: usize,
 }
 
-/// The keys of a set.
+/// The keys of a set, by way.
 #[derive(Clone, Copy, Debug)]
 #[repr(align(64))]
-pub(super) struct Row([u64; WAYS]);
+pub(super) struct Row(pub [u64; WAYS]);
 
 impl Row {
     pub const EMPTY: Self = Self([EMPTY; WAYS]);
-
-    /// The keys, by way.
-    pub const fn keys(&self) -> &[u64; WAYS] {
-        &self.0
-    }
-
-    pub const fn keys_mut(&mut self) -> &mut [u64; WAYS] {
-        &mut self.0
-    }
 
     /// All bits of a way, none of the others.
     #[inline(always)]

@@ -11,7 +11,9 @@ use multiversion::multiversion;
 use multiversion::target::match_target;
 
 use super::batch::{Batch, Machine};
-use super::rows::{Part, Row, Rows, change};
+#[cfg(target_arch = "x86_64")]
+use super::rows::Row;
+use super::rows::{Part, Rows, change};
 use crate::tlb::access::Access;
 use crate::tlb::leaves::LeafMap;
 
@@ -44,7 +46,7 @@ pub(super) fn access_all(rows: &mut Rows, part: &Part, keys: &[u64], missed: &mu
 #[target_feature(enable = "avx2")]
 #[inline]
 fn change_avx2(row: &mut Row, key: u64, victim: usize) -> usize {
-    let [low, high]: [__m256i; 2] = bytemuck::cast(*row.keys());
+    let [low, high]: [__m256i; 2] = bytemuck::cast(row.0);
     let [put_low, put_high]: [__m256i; 2] = bytemuck::cast(*Row::only(victim));
     let key = _mm256_set1_epi64x(key.cast_signed());
     // Each way that holds the key as its number plus eight, then all of them in every lane.
@@ -56,7 +58,7 @@ fn change_avx2(row: &mut Row, key: u64, victim: usize) -> usize {
     let missed = _mm256_cmpeq_epi64(found, _mm256_setzero_si256());
     let low = _mm256_blendv_epi8(low, key, _mm256_and_si256(missed, put_low));
     let high = _mm256_blendv_epi8(high, key, _mm256_and_si256(missed, put_high));
-    *row.keys_mut() = bytemuck::cast([low, high]);
+    row.0 = bytemuck::cast([low, high]);
     _mm256_extract_epi64::<0>(found) as usize
 }
 
@@ -83,7 +85,7 @@ mod tests {
             let key = [random.below(6), random.below(6) << 32, EMPTY - 1][random.below(3) as usize];
             let victim = random.below(WAYS as u64) as usize;
             assert_eq!(best(&mut one, key, victim), change(&mut other, key, victim));
-            assert_eq!(one.keys(), other.keys());
+            assert_eq!(one.0, other.0);
         }
     }
 }
