@@ -22,8 +22,8 @@ const TOP_ENTRIES: usize = 1 << (ADDRESS_BITS - TOP_SHIFT);
 const UNMAPPED: u8 = 3;
 /// Values of [`LeafMap::code_at`].
 pub(super) const CODES: usize = 4;
-/// Most blocks of 2 MiB that are found by one load: those of 4 TiB.
-const MOST_FLAT: u64 = 1 << 21;
+/// Most GiB whose blocks of 2 MiB are found by one load.
+const MOST_FLAT: u64 = 4096;
 /// The tables that are the same all over, one for each size and one for nothing, stand first.
 const UNIFORM: usize = 4;
 
@@ -35,7 +35,7 @@ pub struct LeafMap {
     low: Vec<[u8; ENTRIES]>,
     /// The codes of the first blocks that are mapped, so that one look-up there is one load.
     flat: Vec<u8>,
-    /// The first of these blocks.
+    /// The first of these blocks, which begins a GiB.
     flat_start: u64,
     /// The code that all addresses have, if the map is made so.
     uniform: Option<u8>,
@@ -82,10 +82,14 @@ impl LeafMap {
 
     #[inline]
     fn walk(&self, address: u64) -> u8 {
-        let field = |shift: u32| (address >> shift) as usize % ENTRIES;
+        self.low_table(address)[(address >> LOW_SHIFT) as usize % ENTRIES]
+    }
+
+    /// The codes of the blocks of an address's GiB.
+    #[inline(always)]
+    fn low_table(&self, address: u64) -> &[u8; ENTRIES] {
         let middle = self.top[(address >> TOP_SHIFT) as usize % TOP_ENTRIES];
-        let low = self.middle[middle as usize][field(MIDDLE_SHIFT)];
-        self.low[low as usize][field(LOW_SHIFT)]
+        &self.low[self.middle[middle as usize][(address >> MIDDLE_SHIFT) as usize % ENTRIES] as usize]
     }
 }
 
@@ -187,10 +191,12 @@ impl LeafMapBuilder {
     /// The map.
     pub fn build(mut self) -> LeafMap {
         if let Some(mapped) = self.mapped {
-            let (first, last) = (*mapped.start(), *mapped.end());
-            self.map.flat_start = first;
-            let blocks = first..=last.min(first + MOST_FLAT - 1);
-            self.map.flat = blocks.map(|block| self.map.walk(block << LOW_SHIFT)).collect();
+            let (first, last) = (*mapped.start() / ENTRIES as u64, *mapped.end() / ENTRIES as u64);
+            self.map.flat_start = first * ENTRIES as u64;
+            for gib in first..=last.min(first + MOST_FLAT - 1) {
+                let table = *self.map.low_table(gib << MIDDLE_SHIFT);
+                self.map.flat.extend_from_slice(&table);
+            }
         }
         self.map
     }

@@ -105,11 +105,15 @@ impl Banks {
     }
 }
 
+/// Sets, ways, and which set a page belongs to.
+fn shape(structure: &Structure) -> (usize, usize, SetIndex) {
+    let (sets, ways) = structure.sets_and_ways();
+    (sets as usize, ways as usize, SetIndex::of(structure))
+}
+
 /// Rows for a structure, if it fits into them.
 fn part(structure: &Structure, rows: &mut Rows) -> Option<Part> {
-    let index = SetIndex::of(structure);
-    let (sets, ways) = structure.sets_and_ways();
-    let (sets, ways) = (sets as usize, ways as usize);
+    let (sets, ways, index) = shape(structure);
     match structure.replacement {
         Replacement::Lru if (2..=6).contains(&ways) => {
             rows.add((sets, ways), Order::Lru, &mut NibbleLru::new(1, ways), index)
@@ -123,18 +127,12 @@ fn part(structure: &Structure, rows: &mut Rows) -> Option<Part> {
 
 /// The bank of a structure; `stream` is used if it replaces at random.
 fn bank(structure: &Structure, stream: Stream) -> Box<dyn Bank> {
-    let index = SetIndex::of(structure);
-    let (sets, ways) = structure.sets_and_ways();
-    let (sets, ways) = (sets as usize, ways as usize);
+    let (sets, ways, index) = shape(structure);
     match structure.replacement {
         _ if ways == 1 => Box::new(Ordered::<1>::new(sets, index)),
-        Replacement::Lru if ways <= 5 => narrow_or_wide(NibbleLru::new(sets, ways), sets, ways, index),
-        Replacement::Lru if ways == 6 => Box::new(Ordered::<6>::new(sets, index)),
         Replacement::Lru if ways == 7 => Box::new(Ordered::<7>::new(sets, index)),
         Replacement::Lru if ways == 8 => Box::new(Ordered::<8>::new(sets, index)),
-        Replacement::Lru if ways <= 16 => {
-            Box::new(Sets::new(Sixteen::new(sets), NibbleLru::new(sets, ways), sets, ways, index))
-        }
+        Replacement::Lru if ways <= 16 => narrow_or_wide(NibbleLru::new(sets, ways), sets, ways, index),
         Replacement::Lru if sets == 1 && ways <= logged::MOST_WAYS => Box::new(Logged::new(ways)),
         Replacement::Lru => Box::new(Hashed::new(ListLru::new(sets, ways), sets, ways, index)),
         Replacement::TreePlru => narrow_or_wide(TreePlru::new(sets, ways), sets, ways, index),

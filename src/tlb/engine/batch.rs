@@ -95,7 +95,7 @@ impl Batch {
         if self.direct[1].takes(routes) {
             self.look_up_second(machine, change, routes, missed);
         } else {
-            self.list_second::<N>(machine, accesses, routes, missed);
+            self.list_second::<N>(machine, routes, missed);
         }
         self.count(machine.plan, machine.counts, accesses.len(), routes);
     }
@@ -144,19 +144,20 @@ impl Batch {
     #[inline(always)]
     fn list_first<const N: usize>(&mut self, machine: &mut Machine, accesses: &[Access], routes: u16) {
         let Self { states, lists, .. } = self;
-        let only = routes.is_power_of_two().then(|| RouteId::of_byte(routes.trailing_zeros() as u8));
+        let only = RouteId::only(routes);
         let id_of = |at: usize| only.unwrap_or_else(|| RouteId::of_byte(states[at % SLOTS]));
         let lengths = lists.fill::<N>(&machine.plan.first, only, accesses.iter().copied().enumerate(), id_of);
         self.work_through(machine, &machine.plan.first, &lengths, MISSED);
     }
 
     #[inline(always)]
-    fn list_second<const N: usize>(&mut self, machine: &mut Machine, accesses: &[Access], routes: u16, missed: usize) {
-        let Self { states, lists, remaining, .. } = self;
-        let only = routes.is_power_of_two().then(|| RouteId::of_byte(routes.trailing_zeros() as u8));
-        let of = |at: u16| (usize::from(at), accesses[usize::from(at)]);
+    fn list_second<const N: usize>(&mut self, machine: &mut Machine, routes: u16, missed: usize) {
+        let Self { states, lists, remaining, remaining_accesses, .. } = self;
+        let only = RouteId::only(routes);
+        let places = remaining[..missed].iter().map(|at| usize::from(*at));
+        let remaining = places.zip(remaining_accesses.iter().copied());
         let id_of = |at: usize| RouteId::of_byte(states[at % SLOTS]);
-        let lengths = lists.fill::<N>(&machine.plan.second, only, remaining[..missed].iter().map(|at| of(*at)), id_of);
+        let lengths = lists.fill::<N>(&machine.plan.second, only, remaining, id_of);
         self.work_through(machine, &machine.plan.second, &lengths, WALKED);
     }
 

@@ -164,7 +164,7 @@ impl Direct {
     /// Finds the row and the key of each access.
     #[inline(always)]
     fn aim(&self, pass: &mut Pass, places: impl Iterator<Item = usize>) {
-        let only = pass.routes.is_power_of_two().then(|| RouteId::of_byte(pass.routes.trailing_zeros() as u8));
+        let only = RouteId::only(pass.routes);
         let id_at = |place: usize| RouteId::of_byte(pass.states[place % SLOTS]);
         let aimed = &mut *pass.aimed;
         match (only, self.forks(pass.routes)) {

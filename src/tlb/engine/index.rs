@@ -11,7 +11,7 @@ pub(super) trait KeySets {
 
 /// Selects a set by a page number.
 #[derive(Clone, Debug)]
-pub(super) enum SetIndex {
+pub(in crate::tlb) enum SetIndex {
     /// The low bits.
     Mask(u64),
     /// Two fields of the same width, combined.
@@ -60,7 +60,7 @@ impl SetIndex {
     ///
     /// The kind of the index is chosen once, not for every key.
     #[inline(always)]
-    pub fn for_all(&self, keys: &[u64], missed: &mut [u8], sets: &mut impl KeySets) {
+    pub(in crate::tlb::engine) fn for_all(&self, keys: &[u64], missed: &mut [u8], sets: &mut impl KeySets) {
         let each = keys.iter().zip(missed);
         match *self {
             Self::Mask(mask) => each.for_each(|(key, missed)| {

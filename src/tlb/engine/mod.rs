@@ -21,6 +21,7 @@ mod states;
 mod vector;
 
 pub use counts::{Counts, StructureCounts, Tally};
+pub(super) use index::SetIndex;
 
 use super::access::{Access, Host};
 use super::cpu::{Cpu, Links};

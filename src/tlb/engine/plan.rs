@@ -40,6 +40,12 @@ impl RouteId {
         Self(byte & ((1 << ID_BITS) - 1))
     }
 
+    /// The only one of these, a bit for each; `None` if there are more.
+    #[inline(always)]
+    pub const fn only(routes: u16) -> Option<Self> {
+        if routes.is_power_of_two() { Some(Self(routes.trailing_zeros() as u8)) } else { None }
+    }
+
     /// The id as a byte.
     #[inline(always)]
     pub const fn byte(self) -> u8 {

@@ -2,7 +2,7 @@
 
 use super::flow::{Flow, seen};
 use super::survival::{Survival, survivals};
-use crate::tlb::cpu::{Index, Structure};
+use crate::tlb::cpu::Structure;
 
 /// Most pages that are looked at one by one.
 const MOST_PAGES: usize = 256;
@@ -105,20 +105,4 @@ fn counts(chances: impl Iterator<Item = f64>, limit: usize) -> Vec<f64> {
         counts[0] *= 1.0 - chance;
     }
     counts
-}
-
-/// The set of a page.
-pub(super) fn set_of(index: &Index, sets: u64, page: u64) -> usize {
-    let set = match index {
-        Index::Linear => page % sets,
-        Index::Xor(widths) => {
-            let mut rest = page;
-            widths.iter().fold(0, |set, width| {
-                let field = rest & ((1 << width) - 1);
-                rest >>= width;
-                set ^ field
-            })
-        }
-    };
-    set as usize
 }

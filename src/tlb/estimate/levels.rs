@@ -3,13 +3,14 @@
 use super::Estimate;
 use super::demand::{Demand, Gib};
 use super::doubt::Bounds;
-use super::few::{Few, Page, set_of};
+use super::few::{Few, Page};
 use super::flow::{Flow, Item, SWEPT};
 use super::pages::{Group, Homes, Seen, SweptPages, piece};
 use super::policy::{Mixture, stay};
 use super::survival::Survival;
 use crate::tlb::access::Host;
 use crate::tlb::cpu::{Cpu, Kind, Level, Replacement, Structure};
+use crate::tlb::engine::SetIndex;
 use crate::units::PageSize;
 
 /// Rates below this are none: no one would see one such access in a year.
@@ -99,9 +100,7 @@ impl Stays {
             }
         }
     }
-}
 
-impl Stays {
     /// Chance that a page hits that comes at this rate, if each stays so long.
     fn hit(&self, survivals: &[Survival], rate: f64, (hazard, dead): (f64, f64)) -> f64 {
         let lost = self.mixture.map_or(0.0, |mixture| mixture.lost(rate));
@@ -178,7 +177,7 @@ impl<'a> Estimator<'a> {
 
     /// The pages of 1G that come to a structure, if it holds nothing else and where they lie is known.
     fn pages(&self, structure: &Structure, items: &[(usize, Arrival)]) -> Vec<Page> {
-        let sets = u64::from(structure.sets_and_ways().0);
+        let index = SetIndex::of(structure);
         let whole = |at: usize| self.seen.groups[at].size == PageSize::Size1G && !self.seen.groups[at].inside;
         if self.seen.gibs.is_empty() || !items.iter().all(|(at, _)| whole(*at)) {
             return Vec::new();
@@ -187,12 +186,7 @@ impl<'a> Estimator<'a> {
         items.iter().for_each(|(at, arrival)| arrivals[*at] = Some(*arrival));
         let page = |gib: &Gib| {
             let Arrival { rate, dead } = arrivals[gib.group]?;
-            (rate > NEGLIGIBLE_RATE).then(|| Page {
-                set: set_of(&structure.index, sets, gib.number),
-                group: gib.group,
-                rate,
-                dead,
-            })
+            (rate > NEGLIGIBLE_RATE).then(|| Page { set: index.set(gib.number), group: gib.group, rate, dead })
         };
         self.seen.gibs.iter().filter_map(page).collect()
     }
